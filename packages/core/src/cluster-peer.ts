@@ -1,0 +1,155 @@
+// What the primary and every worker can do alike: call, serve, publish and listen, all in terms of contracts.
+
+import { Clients } from './client.js'
+import { type Contract, contractName, type Named, type Topic } from './contract.js'
+import { InvalidContractError, InvalidOptionError } from './errors.js'
+import { gatherClient } from './gather.js'
+import { serve } from './handlers.js'
+import type {
+  CallOptions,
+  Client,
+  GatherClient,
+  Handlers,
+  PeerInfo,
+  PublishedValue,
+  Receipt,
+  ReceivedValue,
+} from './infer.js'
+import type { Peer } from './peer.js'
+import type { Target } from './routing.js'
+import { type Subscriber, Topics } from './topics.js'
+
+/** Ends a subscription. Calling it again does nothing. */
+export type Unsubscribe = () => void
+
+/** Runs when its owner drains; what it returns is awaited, within the drain's deadline. */
+export type DrainHook = () => unknown
+
+/** A peer as its user sees it. */
+export class ClusterPeer implements PeerInfo {
+  /** The untyped peer underneath, for adapters that speak bytes. */
+  readonly peer: Peer
+  readonly #clients: Clients
+  readonly #topics: Topics
+  readonly #drainHooks = new Set<DrainHook>()
+
+  /** @param onError gets errors that have nobody else to go to: what a subscriber throws when no publisher waits */
+  constructor(peer: Peer, onError: (error: unknown, where: string) => void) {
+    this.peer = peer
+    this.#clients = new Clients(peer)
+    this.#topics = new Topics(peer, onError)
+  }
+
+  /** Its number in the cluster: 0 for the primary. */
+  get number(): number {
+    return this.peer.number
+  }
+
+  /** A name that no other peer has. */
+  get id(): string {
+    return this.peer.id
+  }
+
+  /** Calls and broadcasts from here that have not settled. */
+  get pending(): number {
+    return this.peer.pending + this.#topics.pending
+  }
+
+  /**
+   * Creates a client: the contract's procedures as methods. Each call is validated here, sent, and settles exactly once: with the
+   * answer, or with one of the errors of errors.ts.
+   *
+   * @param target `{ to }` a worker's number or "primary". Default: the ready worker with the fewest calls pending
+   * @throws InvalidContractError, InvalidOptionError
+   */
+  client<C extends Contract>(contract: C, target: Target = {}): Client<C> {
+    assertContract(contract)
+    return this.#clients.create(contract, target)
+  }
+
+  /**
+   * Creates a client that calls every ready worker at once. Its calls resolve with each one's outcome; they reject only when the
+   * call itself is wrong. A worker that dies meanwhile is settled at once, one that is started meanwhile is not waited for.
+   */
+  all<C extends Contract>(contract: C): GatherClient<C> {
+    assertContract(contract)
+    return gatherClient(this.peer, contract)
+  }
+
+  /**
+   * Answers a contract's procedures from now on.
+   *
+   * @throws InvalidContractError when a handler is missing or too many, or a procedure is served here already
+   */
+  serve<C extends Contract>(contract: C, handlers: Handlers<C>): void {
+    assertContract(contract)
+    serve(this.peer, contract, handlers as Readonly<Record<string, unknown>>)
+  }
+
+  /**
+   * Sends a value to every peer that listens to the topic, this one included. Nobody waits: each gets it at most once, in this
+   * publisher's order.
+   *
+   * @throws InvalidRequestError when the value does not fit the topic's schema, InvalidValueError, FrameTooLargeError
+   */
+  publish<T extends Named<Topic>>(topic: T, value: PublishedValue<T>): void {
+    assertTopic(topic)
+    this.#topics.publish(topic, value)
+  }
+
+  /**
+   * Sends a value to every peer that listens to the topic, this one included, and resolves when all of them have run their
+   * subscribers, promises included. Who "all" are is decided where the value passes the primary: a worker that gets ready later
+   * can't have seen anything older than this broadcast's cause.
+   *
+   * @param options.timeout milliseconds to wait for the slowest member, which is then `timed-out`. Default 30 000
+   * @param options.signal aborting it rejects with `CANCELLED`; the value is not taken back
+   */
+  async broadcast<T extends Named<Topic>>(
+    topic: T,
+    value: PublishedValue<T>,
+    options: CallOptions = {},
+  ): Promise<Receipt> {
+    assertTopic(topic)
+    return this.#topics.broadcast(topic, value, options)
+  }
+
+  /**
+   * Calls `subscriber` with each value of the topic, after it has passed the schema.
+   *
+   * @param subscriber may be asynchronous; a broadcast waits for it
+   * @returns what ends the subscription
+   */
+  subscribe<T extends Named<Topic>>(
+    topic: T,
+    subscriber: (value: ReceivedValue<T>, context: { readonly from: PeerInfo }) => unknown,
+  ): Unsubscribe {
+    assertTopic(topic)
+    if (typeof subscriber !== 'function')
+      throw new InvalidOptionError(`subscribe(${topic.name}): the subscriber must be a function`)
+    return this.#topics.subscribe(topic, subscriber as Subscriber)
+  }
+
+  /** Runs `hook` when this peer drains, before its exchanges are waited for; the function returned takes that back. */
+  onDrain(hook: DrainHook): () => void {
+    this.#drainHooks.add(hook)
+    return () => this.#drainHooks.delete(hook)
+  }
+
+  /** Runs the drain hooks, all at once; resolves when the last is done. One that fails does not stop the others. */
+  protected async runDrainHooks(): Promise<PromiseSettledResult<unknown>[]> {
+    return Promise.allSettled([...this.#drainHooks].map(async (hook) => hook()))
+  }
+}
+
+function assertContract(value: Contract | undefined): void {
+  if (typeof value?.[contractName] !== 'string')
+    throw new InvalidContractError('A contract made by contract() is needed here')
+}
+
+function assertTopic(value: Named<Topic> | undefined): void {
+  if (value?.kind !== 'topic' || typeof value.name !== 'string')
+    throw new InvalidContractError(
+      'A topic of a contract is needed here, as in publish(pricing.changed, …)',
+    )
+}

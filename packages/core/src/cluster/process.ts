@@ -1,0 +1,22 @@
+// What the primary and the workers share as processes.
+
+/** Where errors go that have nobody else to go to. */
+export function printError(error: unknown, where: string): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  process.stderr.write(`clusterwire: ${where}: ${text}\n`)
+}
+
+/** Stack traces tell of a program's insides: they cross processes in development only. */
+export function showStacks(): boolean {
+  return process.env.NODE_ENV !== 'production'
+}
+
+/** Resolves when the work is done, whatever came of it, or when so many milliseconds have passed. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, ms))
+  })
+  await Promise.race([work, late])
+  clearTimeout(timer)
+}

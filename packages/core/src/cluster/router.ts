@@ -1,0 +1,212 @@
+// The primary's switchboard: every link of the cluster ends here. It knows who is there, passes frames on without looking into their
+// bodies, and gives publications to those who listen.
+
+import { IncompatibleError, ProtocolError, WorkerLostError } from '../errors.js'
+import { send } from '../exchange.js'
+import { describeError } from '../failure.js'
+import {
+  type Announcement,
+  EVERYONE,
+  Flag,
+  type Frame,
+  type FrameHead,
+  FrameType,
+  type Hello,
+  type MemberState,
+  PRIMARY,
+  PROTOCOL_VERSION,
+  type Receivers,
+  type Welcome,
+} from '../frames.js'
+import type { Peer } from '../peer.js'
+import { topicOf } from '../topics.js'
+import type { Link } from '../transport.js'
+import { decodeValue, encodeValue } from '../transports/codec.js'
+import { createLinkPair } from '../transports/memory.js'
+import { WayOut } from './way-out.js'
+
+/** What the router tells of one link. */
+export interface AttachEvents {
+  /** The member has said hello and knows everybody. */
+  joined?(hello: Hello): void
+  /** The link has ended, and everyone knows. */
+  left?(reason: Error | undefined): void
+}
+
+/** The switchboard. */
+export class Router {
+  readonly #peer: Peer
+  readonly #links = new Map<number, Link>()
+  /** Who listens to a topic. */
+  readonly #listeners = new Map<string, Set<number>>()
+  /** The primary's own peer on its way to itself, and to everyone. */
+  readonly #toSelf: Link
+  readonly #toEveryone: Link
+
+  /** @param peer makes the primary's own peer, given its way to the others; it is the first member */
+  constructor(
+    peer: (linkTo: (number: number) => Link | undefined, announce: Peer['announce']) => Peer,
+  ) {
+    const [near, far] = createLinkPair()
+    this.#toSelf = near
+    this.#links.set(PRIMARY, far)
+    this.#toEveryone = new WayOut((frame) => this.#publish(PRIMARY, frame))
+    this.#peer = peer(
+      (number) => this.#linkFromPrimary(number),
+      (change) => this.#announce({ ...change, number: PRIMARY }),
+    )
+    this.#peer.directory.add({ number: PRIMARY, id: this.#peer.id, state: 'ready', procedures: [] })
+    near.start({ frame: (frame) => this.#peer.receive(frame), closed() {} })
+    far.start({ frame: (frame) => this.#passOn(frame), closed() {} })
+  }
+
+  get peer(): Peer {
+    return this.#peer
+  }
+
+  /** Takes a new member in under this number. It must say hello before anything else. */
+  attach(number: number, link: Link, events: AttachEvents = {}): void {
+    let joined = false
+    link.start({
+      frame: (frame) => {
+        if (joined) return this.#receive(number, frame)
+        const hello = readHello(frame)
+        joined = true
+        this.#join(number, hello, link)
+        events.joined?.(hello)
+      },
+      closed: (reason, unsent) => {
+        if (joined) this.#leave(number, reason?.message ?? 'its link ended', unsent)
+        events.left?.(reason)
+      },
+    })
+  }
+
+  /** Changes a member's state, as everybody sees it. */
+  setState(number: number, state: MemberState): void {
+    if (this.#peer.directory.get(number) !== undefined) this.#announce({ number, state })
+  }
+
+  #linkFromPrimary(number: number): Link | undefined {
+    if (number === PRIMARY) return this.#toSelf
+    return number === EVERYONE ? this.#toEveryone : this.#links.get(number)
+  }
+
+  #join(number: number, hello: Hello, link: Link): void {
+    const { directory } = this.#peer
+    this.#announce({ number, id: hello.id, state: 'joined' })
+    this.#links.set(number, link)
+    const welcome: Welcome = { number, members: directory.all().map((one) => one.describe()) }
+    send(link, headOf(FrameType.welcome, number), encodeValue, welcome)
+  }
+
+  #leave(number: number, why: string, unsent: Iterable<Frame>): void {
+    this.#links.delete(number)
+    for (const numbers of this.#listeners.values()) numbers.delete(number)
+    for (const frame of unsent) this.#returnToSender(frame, number)
+    this.#peer.gone(number, why)
+    for (const [other, link] of this.#links)
+      if (other !== PRIMARY)
+        send(link, { ...headOf(FrameType.gone, other), arg: number }, encodeValue, why)
+  }
+
+  #receive(from: number, frame: Frame): void {
+    if (frame.from !== from)
+      throw new ProtocolError(`Worker ${from} sent a frame in the name of peer ${frame.from}`)
+    if (frame.type === FrameType.announce) this.#announced(from, frame)
+    else if (frame.type === FrameType.publish) this.#publish(from, frame)
+    else if (frame.type < FrameType.open)
+      throw new ProtocolError(`Worker ${from} sent ${frame.type}`)
+    else this.#passOn(frame)
+  }
+
+  #passOn(frame: Frame): void {
+    if (frame.to === PRIMARY) return this.#peer.receive(frame)
+    const link = this.#links.get(frame.to)
+    if (link !== undefined) link.forward(frame)
+    else this.#returnToSender(frame, frame.to)
+  }
+
+  /** A request that can't be handed over any more is answered in its addressee's name: it has not run. */
+  #returnToSender(frame: Frame, lost: number): void {
+    if (frame.type !== FrameType.open) return
+    if (frame.from === PRIMARY) return this.#peer.returned(frame)
+    const link = this.#links.get(frame.from)
+    if (link === undefined) return
+    const error = new WorkerLostError(`Worker ${lost} was lost before the request reached it`, {
+      started: 'no',
+    })
+    const head = { ...headOf(FrameType.error, frame.from), from: lost, id: frame.id }
+    send(link, head, encodeValue, describeError(error))
+  }
+
+  #announced(number: number, frame: Frame): void {
+    const change = decodeValue(frame.bytes, frame.body, frame.end) as Announcement
+    // A member speaks of what it serves and listens to; what state it is in is for the primary to say.
+    const { procedures, subscribe, unsubscribe } = change
+    this.#announce({
+      number,
+      ...(procedures && { procedures }),
+      ...(subscribe && { subscribe }),
+      ...(unsubscribe && { unsubscribe }),
+    })
+  }
+
+  #announce({ subscribe = [], unsubscribe = [], ...change }: Announcement): void {
+    const { number } = change
+    for (const topic of subscribe) this.#listenersOf(topic).add(number)
+    for (const topic of unsubscribe) this.#listeners.get(topic)?.delete(number)
+    if (change.id === undefined && change.state === undefined && change.procedures === undefined)
+      return
+    this.#peer.directory.apply(change)
+    for (const [other, link] of this.#links)
+      if (other !== PRIMARY) send(link, headOf(FrameType.announce, other), encodeValue, change)
+  }
+
+  #listenersOf(topic: string): Set<number> {
+    let numbers = this.#listeners.get(topic)
+    if (numbers === undefined) {
+      numbers = new Set()
+      this.#listeners.set(topic, numbers)
+    }
+    return numbers
+  }
+
+  /**
+   * Gives a publication to all who listen. For one that is awaited, this moment decides who is waited for: whoever is ready now
+   * gets it, and whoever gets ready later does so after it.
+   */
+  #publish(from: number, frame: Frame): void {
+    const numbers = this.#listeners.get(topicOf(frame)) ?? new Set<number>()
+    if ((frame.flags & Flag.acknowledge) !== 0) this.#tellReceivers(from, frame.id, numbers)
+    for (const number of numbers) this.#links.get(number)?.forward(frame)
+  }
+
+  #tellReceivers(publisher: number, id: number, numbers: ReadonlySet<number>): void {
+    const { directory } = this.#peer
+    // One that is still booting gets the publication too, but may take long to answer.
+    const settled = directory.all().filter(({ state }) => state !== 'joined')
+    const listens = (number: number) => numbers.has(number)
+    const receivers: Receivers = {
+      sent: settled.map(({ number }) => number).filter(listens),
+      deaf: settled.map(({ number }) => number).filter((one) => one !== PRIMARY && !listens(one)),
+    }
+    const link = this.#links.get(publisher)
+    if (link !== undefined)
+      send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+  }
+}
+
+function headOf(type: number, to: number): FrameHead {
+  return { type, flags: 0, ref: 0, to, from: PRIMARY, id: 0, arg: 0 }
+}
+
+function readHello(frame: Frame): Hello {
+  if (frame.type !== FrameType.hello)
+    throw new ProtocolError(`The first frame of a link must be hello, not ${frame.type}`)
+  if (frame.arg !== PROTOCOL_VERSION)
+    throw new IncompatibleError(
+      `The worker speaks version ${frame.arg} of the protocol, the primary version ${PROTOCOL_VERSION}; both must use the same @clusterwire/core`,
+    )
+  return decodeValue(frame.bytes, frame.body, frame.end) as Hello
+}

@@ -1,0 +1,92 @@
+// A worker's way into the cluster: says hello, learns who is there, keeps its directory true, and gives its peer the frames meant for it.
+
+import { IncompatibleError, PeerClosedError, ProtocolError } from '../errors.js'
+import { send } from '../exchange.js'
+import {
+  type Announcement,
+  type Frame,
+  type FrameHead,
+  FrameType,
+  type Hello,
+  PRIMARY,
+  PROTOCOL_VERSION,
+  type Welcome,
+} from '../frames.js'
+import { Peer, type PeerOptions } from '../peer.js'
+import type { Link } from '../transport.js'
+import { decodeValue, encodeValue } from '../transports/codec.js'
+
+/** What a member brings along. */
+export interface JoinOptions extends Pick<PeerOptions, 'clock' | 'stacks' | 'maxQueuedBytes'> {
+  readonly link: Link
+  readonly hello: Hello
+  /** The link ended; the peer is closed. Not told when joining fails. */
+  readonly onLost: (reason: Error | undefined) => void
+}
+
+/**
+ * Joins the cluster at the other end of a link.
+ *
+ * @throws IncompatibleError when the other side speaks another version, PeerClosedError when the link ends first
+ */
+export function joinOver({ link, hello, onLost, ...options }: JoinOptions): Promise<Peer> {
+  return new Promise((resolve, reject) => {
+    let peer: Peer | undefined
+    link.start({
+      frame(frame) {
+        if (peer !== undefined) return receive(peer, frame)
+        peer = peerFrom(frame, hello, { link, ...options })
+        resolve(peer)
+      },
+      closed(reason, unsent) {
+        if (peer === undefined)
+          return reject(reason ?? new PeerClosedError('The link ended before the primary answered'))
+        for (const frame of unsent) peer.returned(frame)
+        peer.close(reason?.message ?? 'the link to the primary ended', reason)
+        onLost(reason)
+      },
+    })
+    const head = { ...headOf(FrameType.hello, PRIMARY), arg: PROTOCOL_VERSION }
+    send(link, head, encodeValue, hello)
+  })
+}
+
+function peerFrom(
+  frame: Frame,
+  hello: Hello,
+  { link, ...options }: Pick<JoinOptions, 'link' | 'clock' | 'stacks' | 'maxQueuedBytes'>,
+): Peer {
+  if (frame.type !== FrameType.welcome)
+    throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)
+  const { number, members } = decodeValue(frame.bytes, frame.body, frame.end) as Welcome
+  const peer = new Peer({
+    ...options,
+    id: hello.id,
+    number,
+    linkTo: () => link,
+    announce: (change) =>
+      send(link, headOf(FrameType.announce, number), encodeValue, { ...change, number }),
+  })
+  for (const member of members) peer.directory.add(member)
+  return peer
+}
+
+function receive(peer: Peer, frame: Frame): void {
+  switch (frame.type) {
+    case FrameType.announce:
+      peer.directory.apply(decodeValue(frame.bytes, frame.body, frame.end) as Announcement)
+      break
+    case FrameType.gone:
+      peer.gone(frame.arg, String(decodeValue(frame.bytes, frame.body, frame.end)))
+      break
+    case FrameType.hello:
+    case FrameType.welcome:
+      throw new ProtocolError(`The primary sent a second welcome`)
+    default:
+      peer.receive(frame)
+  }
+}
+
+function headOf(type: number, from: number): FrameHead {
+  return { type, flags: 0, ref: 0, to: PRIMARY, from, id: 0, arg: 0 }
+}

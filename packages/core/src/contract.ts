@@ -1,0 +1,210 @@
+// What peers can say to each other: procedures, streams and topics, gathered in a contract that every process imports.
+
+import { InvalidContractError } from './errors.js'
+import type { AnySchema } from './schema.js'
+
+/** One request, one answer. Made by {@link procedure}. */
+export interface Procedure<
+  I extends AnySchema | undefined = AnySchema | undefined,
+  O extends AnySchema | undefined = AnySchema | undefined,
+  E extends ErrorSchemas = ErrorSchemas,
+> {
+  readonly kind: 'procedure'
+  readonly input: I
+  readonly output: O
+  readonly errors: E
+  readonly idempotent: boolean
+  readonly timeout: number
+}
+
+/** One request, many values in either direction. Made by {@link stream}. */
+export interface Stream<
+  I extends AnySchema | undefined = AnySchema | undefined,
+  U extends AnySchema | undefined = AnySchema | undefined,
+  O extends AnySchema | undefined = AnySchema | undefined,
+  E extends ErrorSchemas = ErrorSchemas,
+> {
+  readonly kind: 'stream'
+  readonly input: I
+  readonly upload: U
+  readonly output: O
+  readonly errors: E
+  readonly timeout: number
+}
+
+/** A channel that any peer publishes on and any peer listens to. Made by {@link topic}. */
+export interface Topic<S extends AnySchema = AnySchema> {
+  readonly kind: 'topic'
+  readonly schema: S
+  readonly retain: boolean
+}
+
+/** Errors that a procedure declares: a code, and the schema of the data it carries. */
+export type ErrorSchemas = Readonly<Record<string, AnySchema>>
+
+/** What a contract can hold. */
+export type Member = Procedure | Stream | Topic
+
+/** A member under its full name, `<contract>.<member>`: what `contract()` makes of each of its members. */
+export type Named<M extends Member> = M & { readonly name: string }
+
+/** A named set of members. Its members are its properties; its own name stands under a symbol, so that it can't clash with one. */
+export type Contract<M extends Members = Members> = {
+  readonly [K in keyof M]: Named<M[K]>
+} & { readonly [contractName]: string }
+
+/** The members that a contract is made of. */
+export type Members = Readonly<Record<string, Member>>
+
+/** The key under which a contract carries its own name. */
+export const contractName: unique symbol = Symbol('clusterwire.contract')
+
+/** The longest that a call waits when neither it nor its procedure says otherwise, in milliseconds. */
+export const DEFAULT_TIMEOUT = 30_000
+
+/** The longest timeout there is, in milliseconds: what a 32-bit timer can hold (24.8 days). */
+export const MAX_TIMEOUT: number = 2 ** 31 - 1
+
+/** Names that would break the typed client: a promise's own, an object's own, and what inspection and JSON look for. */
+const RESERVED = new Set(
+  'then catch finally constructor prototype __proto__ toString toJSON valueOf toLocaleString hasOwnProperty isPrototypeOf propertyIsEnumerable inspect asymmetricMatch nodeType $$typeof'.split(
+    ' ',
+  ),
+)
+
+/**
+ * Creates a procedure: one request, one answer.
+ *
+ * @param options.input schema of the request; without one, callers pass nothing
+ * @param options.output schema of the answer; without one, callers get `undefined`
+ * @param options.errors declared errors, by code, with the schema of each one's data
+ * @param options.idempotent whether running it twice does no harm, which allows a second attempt on another peer. Default `false`
+ * @param options.timeout milliseconds that a call may take. Default 30 000
+ * @throws InvalidContractError when an option is not usable
+ */
+export function procedure<
+  const I extends AnySchema | undefined = undefined,
+  const O extends AnySchema | undefined = undefined,
+  const E extends ErrorSchemas = Record<never, never>,
+>(
+  options: {
+    readonly input?: I
+    readonly output?: O
+    readonly errors?: E
+    readonly idempotent?: boolean
+    readonly timeout?: number
+  } = {},
+): Procedure<I, O, E> {
+  checkSchema('procedure', 'input', options.input)
+  checkSchema('procedure', 'output', options.output)
+  return Object.freeze({
+    kind: 'procedure',
+    input: options.input as I,
+    output: options.output as O,
+    errors: checkErrors('procedure', options.errors) as E,
+    idempotent: options.idempotent ?? false,
+    timeout: checkTimeout('procedure', options.timeout),
+  })
+}
+
+/**
+ * Creates a stream: one request, then values in one direction or both.
+ *
+ * @param options.input schema of the request that opens it
+ * @param options.upload schema of each value that the caller sends; without one, the caller sends none
+ * @param options.output schema of each value that the handler yields (or of the one that it returns)
+ * @param options.errors declared errors, by code, with the schema of each one's data
+ * @param options.timeout milliseconds that the whole stream may take. Default none: a stream lives until an end leaves it
+ * @throws InvalidContractError when an option is not usable
+ */
+export function stream<
+  const I extends AnySchema | undefined = undefined,
+  const U extends AnySchema | undefined = undefined,
+  const O extends AnySchema | undefined = undefined,
+  const E extends ErrorSchemas = Record<never, never>,
+>(
+  options: {
+    readonly input?: I
+    readonly upload?: U
+    readonly output?: O
+    readonly errors?: E
+    readonly timeout?: number
+  } = {},
+): Stream<I, U, O, E> {
+  checkSchema('stream', 'input', options.input)
+  checkSchema('stream', 'upload', options.upload)
+  checkSchema('stream', 'output', options.output)
+  return Object.freeze({
+    kind: 'stream',
+    input: options.input as I,
+    upload: options.upload as U,
+    output: options.output as O,
+    errors: checkErrors('stream', options.errors) as E,
+    timeout: options.timeout === undefined ? 0 : checkTimeout('stream', options.timeout),
+  })
+}
+
+/**
+ * Creates a topic: values that any peer may publish and any peer may listen to.
+ *
+ * @param schema schema of each value
+ * @param options.retain keeps the last value for peers that join later. Default `false`
+ * @throws InvalidContractError when the schema is not one
+ */
+export function topic<const S extends AnySchema>(
+  schema: S,
+  options: { readonly retain?: boolean } = {},
+): Topic<S> {
+  if (schema === undefined) throw new InvalidContractError('topic(schema) needs a schema')
+  checkSchema('topic', 'schema', schema)
+  return Object.freeze({ kind: 'topic', schema, retain: options.retain ?? false })
+}
+
+/**
+ * Creates a contract: gives each member its full name, `<name>.<member>`.
+ *
+ * @param name names the contract across the cluster: letters, digits, `_`, `-`, and `.` between parts
+ * @throws InvalidContractError when a name can't be one
+ */
+export function contract<const M extends Members>(name: string, members: M): Contract<M> {
+  if (!/^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$/.test(name) || name.length > 128)
+    throw new InvalidContractError(
+      `contract(${JSON.stringify(name)}): a contract's name starts with a letter and has letters, digits, "_", "-" and "." only, 128 at most`,
+    )
+  const named: Record<PropertyKey, unknown> = { [contractName]: name }
+  for (const [key, member] of Object.entries(members)) {
+    if (!/^[A-Za-z_$][\w$]{0,126}$/.test(key) || RESERVED.has(key))
+      throw new InvalidContractError(`contract "${name}": "${key}" can't be a member's name`)
+    if (!['procedure', 'stream', 'topic'].includes((member as Member | undefined)?.kind ?? ''))
+      throw new InvalidContractError(
+        `contract "${name}": "${key}" must be made by procedure(), stream() or topic()`,
+      )
+    named[key] = Object.freeze({ ...member, name: `${name}.${key}` })
+  }
+  return Object.freeze(named) as Contract<M>
+}
+
+function checkSchema(maker: string, option: string, schema: AnySchema | undefined): void {
+  if (schema === undefined || typeof schema?.['~standard']?.validate === 'function') return
+  throw new InvalidContractError(
+    `${maker}: "${option}" must be a schema (zod 4, or anything that implements Standard Schema), got ${typeof schema}`,
+  )
+}
+
+function checkErrors(maker: string, errors: ErrorSchemas = {}): ErrorSchemas {
+  for (const [code, schema] of Object.entries(errors)) {
+    if (!/^[A-Z][A-Z0-9_]*$/.test(code))
+      throw new InvalidContractError(
+        `${maker}: the error code "${code}" must be written LIKE_THIS (capitals, digits and "_")`,
+      )
+    checkSchema(maker, `errors.${code}`, schema)
+  }
+  return errors
+}
+
+function checkTimeout(maker: string, timeout = DEFAULT_TIMEOUT): number {
+  if (timeout > 0 && timeout <= MAX_TIMEOUT) return timeout
+  throw new InvalidContractError(
+    `${maker}: "timeout" must be more than 0 and at most ${MAX_TIMEOUT} milliseconds, got ${String(timeout)}`,
+  )
+}

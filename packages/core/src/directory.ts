@@ -1,0 +1,133 @@
+// Who is in the cluster, as one peer knows it: each member's state and what it serves, and the choice among those that could answer.
+
+import { type Announcement, type MemberDescription, type MemberState, PRIMARY } from './frames.js'
+import type { PeerInfo } from './infer.js'
+
+/** Another peer (or this one, as the others see it). */
+export class Member implements PeerInfo {
+  readonly number: number
+  readonly id: string
+  state: MemberState | 'gone'
+  /** The index of each procedure that it serves: how frames name it. */
+  readonly procedures: Map<string, number> = new Map()
+  /** Exchanges that this peer has with it, as their caller. */
+  pending = 0
+
+  constructor({ number, id, state, procedures }: MemberDescription) {
+    this.number = number
+    this.id = id
+    this.state = state
+    this.learn(procedures)
+  }
+
+  learn(procedures: readonly string[]): void {
+    for (const name of procedures) this.procedures.set(name, this.procedures.size)
+  }
+
+  describe(): MemberDescription {
+    return {
+      number: this.number,
+      id: this.id,
+      state: this.state === 'gone' ? 'draining' : this.state,
+      procedures: [...this.procedures.keys()],
+    }
+  }
+
+  toString(): string {
+    return this.number === PRIMARY ? 'the primary' : `worker ${this.number}`
+  }
+}
+
+/** A member that serves a certain procedure, and under which index. */
+export interface Candidate {
+  readonly member: Member
+  readonly ref: number
+}
+
+/** The members that this peer knows. */
+export class Directory {
+  readonly #members = new Map<number, Member>()
+  readonly #listeners = new Set<(gone?: Member) => void>()
+  /** Ready workers that serve a procedure, by its name; forgotten whenever a member changes. */
+  readonly #candidates = new Map<string, readonly Candidate[]>()
+  /** Where the next choice among equals begins. */
+  #turn = 0
+
+  get(number: number): Member | undefined {
+    return this.#members.get(number)
+  }
+
+  all(): Member[] {
+    return [...this.#members.values()]
+  }
+
+  /** Workers that take work now. */
+  ready(): Member[] {
+    return this.all().filter((member) => member.state === 'ready' && member.number !== PRIMARY)
+  }
+
+  add(description: MemberDescription): Member {
+    const member = new Member(description)
+    this.#members.set(member.number, member)
+    this.#changed()
+    return member
+  }
+
+  /** Applies a change; one of a member that is not known tells of a newcomer. */
+  apply({ number, id, state, procedures = [] }: Announcement): void {
+    const member = this.#members.get(number)
+    if (member === undefined) {
+      if (id !== undefined) this.add({ number, id, state: state ?? 'joined', procedures })
+      return
+    }
+    if (state !== undefined) member.state = state
+    member.learn(procedures)
+    this.#changed()
+  }
+
+  remove(number: number): Member | undefined {
+    const member = this.#members.get(number)
+    if (member === undefined) return undefined
+    this.#members.delete(number)
+    member.state = 'gone'
+    this.#changed(member)
+    return member
+  }
+
+  /** Calls `listener` after each change of a member, with the member when it is gone; the function returned ends that. */
+  onChange(listener: (gone?: Member) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The ready workers that serve the procedure. */
+  candidates(procedure: string): readonly Candidate[] {
+    let found = this.#candidates.get(procedure)
+    if (found === undefined) {
+      found = this.ready().flatMap((member) => {
+        const ref = member.procedures.get(procedure)
+        return ref === undefined ? [] : [{ member, ref }]
+      })
+      this.#candidates.set(procedure, found)
+    }
+    return found
+  }
+
+  /** The candidate with the fewest exchanges pending, as this peer counts them; among equals, each in its turn. */
+  pick(candidates: readonly Candidate[]): Candidate | undefined {
+    const count = candidates.length
+    this.#turn = (this.#turn + 1) % (count || 1)
+    let best: Candidate | undefined
+    for (let step = 0; step < count; step++) {
+      const candidate = candidates[(this.#turn + step) % count] as Candidate
+      if (candidate.member.pending === 0) return candidate
+      if (best === undefined || candidate.member.pending < best.member.pending) best = candidate
+    }
+    return best
+  }
+
+  #changed(gone?: Member): void {
+    this.#candidates.clear()
+    for (const listener of this.#listeners) listener(gone)
+  }
+}

@@ -1,0 +1,153 @@
+// The types that a contract implies: what a client's methods take and give, and what a handler gets and returns.
+
+import type { Contract, Member, Members, Named, Procedure, Stream, Topic } from './contract.js'
+import type { DeclaredError } from './errors.js'
+import type { AnySchema, InputOf, OutputOf } from './schema.js'
+
+type In<S> = S extends AnySchema ? InputOf<S> : undefined
+type Out<S> = S extends AnySchema ? OutputOf<S> : undefined
+
+/** What a caller passes. */
+export type CallerInput<P extends Procedure | Stream> = In<P['input']>
+/** What the handler gets: the input after validation, transforms applied. */
+export type HandlerInput<P extends Procedure | Stream> = Out<P['input']>
+/** What the handler gives. A procedure without an output schema may give anything; it is dropped. */
+export type HandlerOutput<P extends Procedure | Stream> = P['output'] extends AnySchema
+  ? InputOf<P['output']>
+  : unknown
+/** What the caller gets back. */
+export type CallerOutput<P extends Procedure | Stream> = Out<P['output']>
+/** What a publisher passes. */
+export type PublishedValue<T extends Topic> = InputOf<T['schema']>
+/** What a subscriber gets. */
+export type ReceivedValue<T extends Topic> = OutputOf<T['schema']>
+
+/** The declared errors of a procedure, as one union that `code` tells apart. */
+export type ErrorsOf<P extends { readonly errors: Readonly<Record<string, AnySchema>> }> = {
+  [Code in keyof P['errors'] & string]: DeclaredError<Code, OutputOf<P['errors'][Code]>>
+}[keyof P['errors'] & string]
+
+/** The makers of a procedure's declared errors, as a handler finds them in its context. */
+export type ErrorMakers<P extends { readonly errors: Readonly<Record<string, AnySchema>> }> = {
+  readonly [Code in keyof P['errors'] & string]: (
+    data: InputOf<P['errors'][Code]>,
+    options?: { readonly message?: string; readonly cause?: unknown },
+  ) => DeclaredError<Code, InputOf<P['errors'][Code]>>
+}
+
+/** How one call differs from what its procedure says. */
+export interface CallOptions {
+  /** Milliseconds until the call fails with `DEADLINE_EXCEEDED`. Default: the procedure's. */
+  readonly timeout?: number | undefined
+  /** Aborting it fails the call with `CANCELLED` and aborts the handler's signal. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The peer at the other end. */
+export interface PeerInfo {
+  /** 0 for the primary, else the worker's number, as `node:cluster` counts. */
+  readonly number: number
+  /** A name that no other peer has, this one's predecessors and successors included. */
+  readonly id: string
+}
+
+/** What a handler knows about the call it is answering. */
+export interface HandlerContext<
+  P extends { readonly errors: Readonly<Record<string, AnySchema>> },
+> {
+  /** Aborts when the caller cancels, runs out of time, or dies. */
+  readonly signal: AbortSignal
+  /** When the caller stops waiting: milliseconds on this process's own `performance.now()` clock; `Infinity` for a stream without a timeout. */
+  readonly deadline: number
+  /** Who is calling. */
+  readonly from: PeerInfo
+  /** Makers of the declared errors: `throw errors.UNKNOWN_SKU({ sku })`. */
+  readonly errors: ErrorMakers<P>
+}
+
+/** A handler's upload, where the stream has one. */
+export type UploadContext<S extends Stream> = S['upload'] extends AnySchema
+  ? { readonly upload: AsyncIterable<OutputOf<S['upload']>> }
+  : unknown
+
+/** Answers a procedure. */
+export type ProcedureHandler<P extends Procedure> = (
+  input: HandlerInput<P>,
+  context: HandlerContext<P>,
+) => HandlerOutput<P> | Promise<HandlerOutput<P>>
+
+/** Answers a stream: yields its values, or returns the only one. */
+export type StreamHandler<S extends Stream> = (
+  input: HandlerInput<S>,
+  context: HandlerContext<S> & UploadContext<S>,
+) => AsyncIterable<HandlerOutput<S>> | Iterable<HandlerOutput<S>> | Promise<HandlerOutput<S>>
+
+/** One handler for each procedure and stream of a contract. */
+export type Handlers<C extends Contract> = {
+  readonly [K in keyof C as C[K] extends Procedure | Stream ? K : never]: C[K] extends Procedure
+    ? ProcedureHandler<C[K]>
+    : C[K] extends Stream
+      ? StreamHandler<C[K]>
+      : never
+}
+
+type Callable<Input, Options, Result> = undefined extends Input
+  ? (input?: Input, options?: Options) => Result
+  : (input: Input, options?: Options) => Result
+
+/** A contract's procedures and streams as methods. */
+export type Client<C extends Contract> = {
+  readonly [K in keyof C as C[K] extends Procedure | Stream ? K : never]: C[K] extends Procedure
+    ? Callable<CallerInput<C[K]>, CallOptions, Promise<CallerOutput<C[K]>>>
+    : C[K] extends Stream
+      ? StreamMethod<C[K]>
+      : never
+}
+
+/** A stream's method: iterate over what it returns; one with an upload can also be awaited for its only value. */
+export type StreamMethod<S extends Stream> = S['upload'] extends AnySchema
+  ? (
+      input: CallerInput<S>,
+      options: CallOptions & { readonly upload: Uploadable<InputOf<S['upload']>> },
+    ) => UploadCall<CallerOutput<S>>
+  : Callable<CallerInput<S>, CallOptions, AsyncIterableIterator<CallerOutput<S>>>
+
+/** What can be uploaded. */
+export type Uploadable<T> = AsyncIterable<T> | Iterable<T>
+
+/** A running stream with an upload: `await` it for its only value, or iterate over its values. */
+export interface UploadCall<T> extends AsyncIterableIterator<T>, PromiseLike<T> {}
+
+/** A contract's procedures, each called on every ready worker. */
+export type GatherClient<C extends Contract> = {
+  readonly [K in keyof C as C[K] extends Procedure ? K : never]: C[K] extends Procedure
+    ? Callable<CallerInput<C[K]>, GatherOptions, Promise<Receipt<CallerOutput<C[K]>>>>
+    : never
+}
+
+/** How a gather differs from what its procedure says. */
+export interface GatherOptions extends CallOptions {}
+
+/** What became of one member's share of a broadcast or gather. */
+export type Outcome<T> =
+  /** Its subscribers have run, or its handler has answered with `value`. */
+  | { readonly member: PeerInfo; readonly status: 'applied'; readonly value: T }
+  /** A subscriber or the handler threw. */
+  | { readonly member: PeerInfo; readonly status: 'failed'; readonly error: Error }
+  /** It died before it answered. */
+  | { readonly member: PeerInfo; readonly status: 'exited' }
+  /** It lives but did not answer in time. */
+  | { readonly member: PeerInfo; readonly status: 'timed-out' }
+  /** It has no subscriber to the topic, or no handler for the procedure. */
+  | { readonly member: PeerInfo; readonly status: 'no-subscriber' }
+
+/** What became of a broadcast or gather, member by member. */
+export interface Receipt<T = undefined> extends Iterable<Outcome<T>> {
+  readonly outcomes: readonly Outcome<T>[]
+  /** Whether no member that lives missed it: each outcome is `applied`, `exited` or `no-subscriber`. */
+  readonly ok: boolean
+  /** The values of those that applied it. */
+  readonly values: readonly T[]
+}
+
+export type { Contract, Member, Members, Named, Procedure, Stream, Topic }

@@ -1,0 +1,340 @@
+// One peer: begins exchanges, answers those of others, and settles all of them when the other side is gone. The same on every side of
+// every link; it knows neither Node nor schemas.
+
+import { Directory, type Member } from './directory.js'
+import {
+  CancelledError,
+  DeadlineExceededError,
+  InvalidContractError,
+  OverloadedError,
+  PeerClosedError,
+  ProtocolError,
+} from './errors.js'
+import {
+  Caller,
+  type Exchanger,
+  IncomingExchange,
+  OutgoingExchange,
+  type Request,
+  send,
+} from './exchange.js'
+import { type Announcement, CancelReason, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
+import { PendingTable } from './pending.js'
+import type { Clock, Link } from './transport.js'
+import { DEAD_END } from './transports/dead-end.js'
+
+/** Answers a procedure's requests. The frame is good until it returns. */
+export type ExchangeHandler = (exchange: IncomingExchange, request: Frame) => void
+
+/** What a peer needs of its surroundings. */
+export interface PeerOptions {
+  /** A name that no other peer has. */
+  readonly id: string
+  /** Its number in the cluster. */
+  readonly number: number
+  readonly clock: Clock
+  /** The link that leads to a member (or to `EVERYONE`); `undefined` when there is none any more. */
+  readonly linkTo: (number: number) => Link | undefined
+  /** Lets the others know what changed about this peer. */
+  readonly announce: (change: Omit<Announcement, 'number'>) => void
+  /** Whether stack traces of handlers' errors may reach callers. Default `true` */
+  readonly stacks?: boolean | undefined
+  /** Bytes that may wait for a link whose other side does not read; beyond them calls fail with `OVERLOADED`. Default 64 MiB */
+  readonly maxQueuedBytes?: number | undefined
+}
+
+/** Receives the frames about publications. */
+export type PublicationReceiver = (frame: Frame) => void
+
+/** What was dropped, and why: each is harmless alone, and a sign of trouble in number. */
+export interface PeerCounters {
+  /** Answers that came after their call had timed out or been cancelled. */
+  late: number
+}
+
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024
+
+/** A peer. */
+export class Peer implements Exchanger {
+  readonly id: string
+  readonly number: number
+  readonly clock: Clock
+  readonly directory: Directory = new Directory()
+  readonly stacks: boolean
+  readonly counters: PeerCounters = { late: 0 }
+  /** Set by topics.ts. */
+  onPublication: PublicationReceiver | undefined
+  readonly #options: PeerOptions
+  readonly #maxQueuedBytes: number
+  readonly #pending: PendingTable<OutgoingExchange>
+  /** Who has called this peer, by number. */
+  readonly #callers = new Map<number, Caller>()
+  /** What this peer serves; an index here is what frames call the procedure. */
+  readonly #procedures: { readonly name: string; readonly handle: ExchangeHandler }[] = []
+  readonly #names = new Set<string>()
+  readonly #closeListeners = new Set<() => void>()
+  /** Asked whenever an exchange that is served here ends; set while somebody waits for that. */
+  #onAnswered: (() => void) | undefined
+  #closed: Error | undefined
+
+  constructor(options: PeerOptions) {
+    this.id = options.id
+    this.number = options.number
+    this.clock = options.clock
+    this.stacks = options.stacks ?? true
+    this.#options = options
+    this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
+    this.#pending = new PendingTable(options.clock)
+  }
+
+  /** Exchanges begun here that have not ended. */
+  get pending(): number {
+    return this.#pending.size
+  }
+
+  /** Exchanges of others that have not been answered. */
+  get serving(): number {
+    return [...this.#callers.values()].reduce((sum, caller) => sum + caller.open.size, 0)
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined
+  }
+
+  now(): number {
+    return this.#options.clock.now()
+  }
+
+  linkTo(member: Member): Link {
+    return this.#options.linkTo(member.number) ?? DEAD_END
+  }
+
+  /** The link that publications leave by. */
+  linkToEveryone(): Link {
+    return this.#options.linkTo(EVERYONE) ?? DEAD_END
+  }
+
+  announce(change: Omit<Announcement, 'number'>): void {
+    if (this.#closed === undefined) this.#options.announce(change)
+  }
+
+  /**
+   * Serves a procedure: `handle` gets every request for it.
+   *
+   * @throws InvalidContractError when this peer serves it already
+   */
+  serve(name: string, handle: ExchangeHandler): void {
+    this.assertOpen()
+    if (this.#names.has(name))
+      throw new InvalidContractError(`${name} is served already; a peer serves each procedure once`)
+    if (this.#procedures.length > 0xffff)
+      throw new InvalidContractError(`${name}: a peer serves 65 536 procedures at most`)
+    this.#names.add(name)
+    this.#procedures.push({ name, handle })
+    this.announce({ procedures: [name] })
+  }
+
+  /**
+   * Begins an exchange.
+   *
+   * @throws InvalidValueError or FrameTooLargeError when the input can't be sent, OverloadedError when too much waits already,
+   *   PeerClosedError. Nothing was sent then, and `events` hears nothing.
+   */
+  open<T>(request: Request<T>): OutgoingExchange {
+    this.assertOpen()
+    const { member, procedure } = request
+    const link = this.linkTo(member)
+    if (link.queued > this.#maxQueuedBytes)
+      throw new OverloadedError(
+        `${procedure}: ${link.queued} bytes wait for ${member} already, which does not read fast enough; try again later`,
+        { procedure },
+      )
+    const exchange = new OutgoingExchange(this, this.#pending.nextId(), request)
+    const head = {
+      type: FrameType.open,
+      flags: request.upload ? Flag.upload : 0,
+      ref: request.ref,
+      to: member.number,
+      from: this.number,
+      id: exchange.id,
+      arg: Math.ceil(request.timeout),
+    }
+    send(link, head, request.encode, request.input)
+    this.#pending.add(exchange)
+    member.pending++
+    // Died between the choice and here: nothing will ever say so again.
+    if (member.state === 'gone') exchange.lost('no', 'it was gone already')
+    return exchange
+  }
+
+  ended(exchange: OutgoingExchange): boolean {
+    if (!this.#pending.remove(exchange.id)) return false
+    exchange.member.pending--
+    return true
+  }
+
+  /**
+   * Takes a frame that is addressed to this peer.
+   *
+   * @throws ProtocolError when no peer of ours would send it
+   */
+  receive(frame: Frame): void {
+    switch (frame.type) {
+      case FrameType.open:
+        this.#opened(frame)
+        break
+      case FrameType.reply:
+      case FrameType.error:
+        this.#waiting(frame)?.settle(frame)
+        break
+      case FrameType.started:
+        this.#waiting(frame)?.events.started?.()
+        break
+      case FrameType.data:
+        this.#data(frame)
+        break
+      case FrameType.end:
+        this.#served(frame)?.events?.end?.()
+        break
+      case FrameType.cancel:
+        this.#cancelled(frame)
+        break
+      case FrameType.credit:
+        this.#credit(frame)
+        break
+      case FrameType.publish:
+      case FrameType.receivers:
+      case FrameType.applied:
+        this.onPublication?.(frame)
+        break
+      default:
+        throw new ProtocolError(`A frame of type ${frame.type} is not for a peer`)
+    }
+  }
+
+  /** A frame of ours was certainly never handed over. */
+  returned(frame: Frame): void {
+    if (frame.type === FrameType.open)
+      this.#pending.get(frame.id)?.lost('no', 'the request was still queued here')
+  }
+
+  /** A member is gone: every exchange with it ends now. */
+  gone(number: number, why: string): void {
+    const member = this.directory.remove(number)
+    if (member === undefined) return
+    for (const exchange of [...(this.#callers.get(number)?.open.values() ?? [])])
+      exchange.cancel(new CancelledError(`${exchange.procedure}: its caller, ${member}, is gone`))
+    this.#callers.delete(number)
+    if (member.pending === 0) return
+    for (const exchange of this.#pending.select((one) => one.member === member))
+      exchange.lost('unknown', why)
+  }
+
+  answered(): void {
+    this.#onAnswered?.()
+  }
+
+  /** Resolves when at most `rest` exchanges are left to answer, or the peer is closed. */
+  quiet(rest = 0): Promise<void> {
+    return new Promise((resolve) => {
+      const check = () => {
+        if (this.serving > rest && !this.closed) return
+        this.#onAnswered = undefined
+        forget()
+        resolve()
+      }
+      const forget = this.onClose(check)
+      this.#onAnswered = check
+      check()
+    })
+  }
+
+  /** Calls `listener` when this peer closes; the function returned takes that back. */
+  onClose(listener: () => void): () => void {
+    this.#closeListeners.add(listener)
+    return () => this.#closeListeners.delete(listener)
+  }
+
+  /** Ends every exchange. Nothing goes out or comes in any more. */
+  close(why: string, cause?: Error): void {
+    if (this.#closed !== undefined) return
+    this.#closed = new PeerClosedError(`This peer is closed: ${why}`, cause && { cause })
+    for (const member of this.directory.all()) this.gone(member.number, why)
+    this.#pending.close()
+    for (const listener of this.#closeListeners) listener()
+    this.#closeListeners.clear()
+  }
+
+  assertOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed
+  }
+
+  #opened(frame: Frame): void {
+    const caller = this.#callerOf(frame)
+    if (caller === undefined) return // Its end overtook its request.
+    if (frame.id <= caller.lastId)
+      throw new ProtocolError(
+        `${caller.member} opened exchange ${frame.id} after ${caller.lastId}; ids must grow`,
+      )
+    caller.lastId = frame.id
+    const procedure = this.#procedures[frame.ref]
+    if (procedure === undefined)
+      throw new ProtocolError(
+        `${caller.member} called procedure ${frame.ref}; there are ${this.#procedures.length}`,
+      )
+    const exchange = new IncomingExchange(this, caller, procedure.name, frame)
+    procedure.handle(exchange, frame)
+  }
+
+  #callerOf({ from }: Frame): Caller | undefined {
+    let caller = this.#callers.get(from)
+    if (caller === undefined) {
+      const member = this.directory.get(from)
+      if (member === undefined) return undefined
+      caller = new Caller(member)
+      this.#callers.set(from, caller)
+    }
+    return caller
+  }
+
+  #waiting(frame: Frame): OutgoingExchange | undefined {
+    const exchange = this.#pending.get(frame.id)
+    if (exchange !== undefined && exchange.member.number === frame.from) return exchange
+    if (frame.id > this.#pending.lastId || exchange !== undefined)
+      throw new ProtocolError(
+        `Peer ${frame.from} answered exchange ${frame.id}, which it was not asked`,
+      )
+    if (frame.type === FrameType.reply || frame.type === FrameType.error) this.counters.late++
+    return undefined
+  }
+
+  #served(frame: Frame): IncomingExchange | undefined {
+    return this.#callers.get(frame.from)?.open.get(frame.id)
+  }
+
+  #data(frame: Frame): void {
+    const exchange = frame.flags & Flag.toCallee ? this.#served(frame) : this.#waiting(frame)
+    if (exchange === undefined) return // It was cancelled while this was on its way.
+    if (!exchange.admit(frame))
+      throw new ProtocolError(
+        `${exchange.member} sent more of ${exchange.procedure} than it was given credit for`,
+      )
+    exchange.events?.data?.(frame)
+  }
+
+  #credit(frame: Frame): void {
+    const exchange = frame.flags & Flag.toCallee ? this.#served(frame) : this.#waiting(frame)
+    if (exchange?.credit(frame.arg)) exchange.events?.drain?.()
+  }
+
+  #cancelled(frame: Frame): void {
+    const exchange = this.#served(frame)
+    if (exchange === undefined) return // It was answered while this was on its way.
+    const { procedure } = exchange
+    exchange.cancel(
+      frame.arg === CancelReason.deadline
+        ? new DeadlineExceededError(`${procedure}: the caller's time is up`, { procedure })
+        : new CancelledError(`${procedure}: the caller cancelled`, { procedure }),
+    )
+  }
+}

@@ -1,0 +1,29 @@
+// What became of something that went to many: one outcome for each member, collected as they come in.
+
+import type { Outcome, PeerInfo, Receipt } from './infer.js'
+
+/** The receipt that users get. */
+export class CompleteReceipt<T> implements Receipt<T> {
+  readonly outcomes: readonly Outcome<T>[]
+
+  constructor(outcomes: readonly Outcome<T>[]) {
+    this.outcomes = outcomes
+  }
+
+  get ok(): boolean {
+    return this.outcomes.every(({ status }) => status !== 'failed' && status !== 'timed-out')
+  }
+
+  get values(): readonly T[] {
+    return this.outcomes.flatMap((outcome) => (outcome.status === 'applied' ? [outcome.value] : []))
+  }
+
+  [Symbol.iterator](): Iterator<Outcome<T>> {
+    return this.outcomes[Symbol.iterator]()
+  }
+}
+
+/** Who a member is, apart from what this peer keeps about it. */
+export function infoOf({ number, id }: PeerInfo): PeerInfo {
+  return { number, id }
+}

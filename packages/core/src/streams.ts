@@ -1,0 +1,54 @@
+// Flow control by credit, for one direction of one exchange: how much its sender may still send, and what its receiver gives back.
+//
+// Each direction starts with a window of WINDOW_BYTES. Data uses it up; the receiver gives it back as its user consumes. So a slow
+// reader stops its own writer and nobody else, and what a stream can pile up is bounded (as in HTTP/2, RFC 9113 section 5.2).
+
+/** How many bytes of data frames a sender may send before the receiver has consumed any. */
+export const WINDOW_BYTES: number = 256 * 1024
+
+/** How large a piece raw bytes are cut into: small enough that other exchanges' data gets its turn. */
+export const PIECE_BYTES: number = 64 * 1024
+
+/** A sender's side. A frame may overdraw the window: only one that begins while credit is left. */
+export class SendWindow {
+  #credit = WINDOW_BYTES
+
+  get open(): boolean {
+    return this.#credit > 0
+  }
+
+  spend(bytes: number): void {
+    this.#credit -= bytes
+  }
+
+  /** Whether this opened a window that was closed. */
+  grant(bytes: number): boolean {
+    const wasClosed = this.#credit <= 0
+    this.#credit += bytes
+    return wasClosed && this.#credit > 0
+  }
+}
+
+/** A receiver's side. */
+export class ReceiveWindow {
+  /** What came in since credit was last given back, and what of it has been consumed. */
+  #received = 0
+  #consumed = 0
+
+  /** Takes a data frame's bytes. Whether the sender was allowed to send it. */
+  receive(bytes: number): boolean {
+    const allowed = this.#received < WINDOW_BYTES
+    this.#received += bytes
+    return allowed
+  }
+
+  /** Notes what the user has consumed. The credit to give back now: nothing until half a window has come together. */
+  consume(bytes: number): number {
+    this.#consumed += bytes
+    if (this.#consumed < WINDOW_BYTES / 2) return 0
+    const credit = this.#consumed
+    this.#consumed = 0
+    this.#received -= credit
+    return credit
+  }
+}

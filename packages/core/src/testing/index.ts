@@ -1,0 +1,1 @@
+export { createMemoryMesh, type MemoryMesh, type MeshOptions, type MeshPeer } from './mesh.js'

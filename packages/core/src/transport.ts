@@ -1,0 +1,52 @@
+// What a transport must offer: ordered, loss-free frames to one adjacent peer until the link ends; and the clock that goes with it.
+
+import type { Frame, FrameHead } from './frames.js'
+import type { ByteWriter } from './transports/bytes.js'
+
+/** A way to one adjacent peer. Frames begun and committed in one turn of the event loop leave together. */
+export interface Link {
+  /**
+   * Begins a frame and returns where its body is to be written. One frame at a time: it must be committed or abandoned before the
+   * next begins. After the link has closed, frames are taken and dropped: the end of a link is told by `LinkEvents.closed` alone.
+   */
+  begin(head: FrameHead): ByteWriter
+  /**
+   * Completes the frame.
+   *
+   * @throws FrameTooLargeError when it is over the limit; the frame is then taken back and the link goes on
+   */
+  commit(): void
+  /** Takes the frame back. */
+  abandon(): void
+  /** Sends on a frame that came in, under another destination's eyes: its bytes are copied as they are. */
+  forward(frame: Frame): void
+  /** Hands everything over now instead of at the end of the turn. */
+  flush(): void
+  /** Bytes that wait here because the other side does not read fast enough. */
+  readonly queued: number
+  /** Starts delivery. Nothing is delivered before. */
+  start(events: LinkEvents): void
+  /** Hands over what waits, then ends the link; resolves when both are done. */
+  close(): Promise<void>
+  /** Ends the link now. */
+  destroy(reason: Error): void
+}
+
+/** What a link tells its owner. */
+export interface LinkEvents {
+  /** A frame came in. What it throws ends the link. */
+  frame(frame: Frame): void
+  /**
+   * The link ended, after the last frame was delivered: the other side closed it, or died (`reason` is then undefined), or it was
+   * destroyed. `unsent` yields the frames that were certainly never handed over. Told once.
+   */
+  closed(reason: Error | undefined, unsent: Iterable<Frame>): void
+}
+
+/** Time, as everything in the core sees it. */
+export interface Clock {
+  /** Milliseconds that only ever grow, from an arbitrary origin. */
+  now(): number
+  /** Calls `run` in `ms` milliseconds; the function returned takes that back. A waiting timer keeps no process alive. */
+  after(ms: number, run: () => void): () => void
+}

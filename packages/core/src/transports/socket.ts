@@ -1,0 +1,147 @@
+// A link over a net.Socket: the private socketpair between the primary and one worker.
+
+import type { Socket } from 'node:net'
+import type { Frame, FrameHead } from '../frames.js'
+import type { Link, LinkEvents } from '../transport.js'
+import type { ByteWriter } from './bytes.js'
+import { type FrameBuffer, FrameReader } from './framing.js'
+import { Lanes } from './lanes.js'
+
+/** How much stream data is handed to the socket at once: what a small frame made meanwhile has to wait for. */
+const BULK_BYTES = 128 * 1024
+
+/**
+ * A link over a socket. Frames made in one turn of the event loop leave in one write, at its end: in `setImmediate`, when every
+ * socket that had something to say has been heard, so that one write answers many reads.
+ */
+export class SocketLink implements Link {
+  readonly #socket: Socket
+  readonly #lanes: Lanes
+  readonly #reader: FrameReader
+  readonly #flush = () => this.flush()
+  readonly #onWritten = () => this.#written()
+  #events: LinkEvents | undefined
+  /** A flush is due at the end of this turn. */
+  #scheduled = false
+  /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
+  #blocked = false
+  #closing = false
+  #ended = false
+  #reason: Error | undefined
+
+  /** @param limit the largest frame that is sent or accepted, in bytes. Default 16 MiB */
+  constructor(socket: Socket, limit?: number) {
+    this.#socket = socket
+    this.#lanes = new Lanes(limit)
+    this.#reader = new FrameReader(limit)
+    // Always there: without it an EPIPE after a worker's death would end this process.
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      // The other side's death in other words; that is what `closed` tells.
+      if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') this.#reason ??= error
+    })
+    socket.on('close', () => this.#end())
+  }
+
+  get queued(): number {
+    return this.#blocked ? this.#lanes.size : 0
+  }
+
+  begin(head: FrameHead): ByteWriter {
+    return this.#lanes.begin(head)
+  }
+
+  commit(): void {
+    this.#lanes.commit()
+    this.#schedule()
+  }
+
+  abandon(): void {
+    this.#lanes.abandon()
+  }
+
+  forward(frame: Frame): void {
+    this.#lanes.forward(frame)
+    this.#schedule()
+  }
+
+  start(events: LinkEvents): void {
+    this.#events = events
+    const deliver = (frame: Frame) => {
+      if (!this.#ended) events.frame(frame)
+    }
+    this.#socket.on('data', (chunk: Buffer) => {
+      try {
+        this.#reader.push(chunk, deliver)
+      } catch (error) {
+        this.destroy(error as Error)
+      }
+    })
+    if (this.#socket.destroyed) queueMicrotask(() => this.#end())
+  }
+
+  flush(): void {
+    this.#scheduled = false
+    if (this.#ended || this.#socket.writableEnded) return this.#drop()
+    while (!this.#blocked && this.#lanes.size > 0) {
+      if (this.#lanes.swift.size > 0) this.#writeAll(this.#lanes.swift)
+      else this.#writeSome(this.#lanes.bulk)
+    }
+    if (this.#closing && !this.#blocked) this.#socket.end()
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#ended) return resolve()
+      this.#socket.once('close', () => resolve())
+      this.#closing = true
+      this.flush()
+    })
+  }
+
+  destroy(reason: Error): void {
+    this.#reason ??= reason
+    this.#socket.destroy()
+    this.#end()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#blocked) return
+    this.#scheduled = true
+    setImmediate(this.#flush)
+  }
+
+  #writeAll(lane: FrameBuffer): void {
+    this.#write(lane.take())
+    // The socket still reads from this buffer.
+    if (this.#blocked) lane.renew()
+  }
+
+  #writeSome(lane: FrameBuffer): void {
+    if (lane.size <= BULK_BYTES) return this.#writeAll(lane)
+    lane.compact()
+    this.#write(lane.takeSome(BULK_BYTES))
+  }
+
+  #write(bytes: Buffer): void {
+    this.#socket.write(bytes, this.#onWritten)
+    this.#blocked = this.#socket.writableLength > 0
+  }
+
+  #written(): void {
+    if (!this.#blocked || this.#socket.writableLength > 0) return
+    this.#blocked = false
+    this.flush()
+  }
+
+  #drop(): void {
+    this.#lanes.swift.take()
+    this.#lanes.bulk.take()
+  }
+
+  #end(): void {
+    if (this.#ended || this.#events === undefined) return
+    this.#ended = true
+    this.#events.closed(this.#reason, this.#lanes.frames())
+    this.#drop()
+  }
+}

@@ -14,6 +14,7 @@ import type { Frame } from './frames.js'
 import type { CallOptions, Client } from './infer.js'
 import type { Peer } from './peer.js'
 import { checkTarget, route, type Target } from './routing.js'
+import { callStream } from './stream-call.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { refuseRequest, validate } from './validate.js'
 
@@ -63,9 +64,8 @@ function prototypeOf(contract: Contract, peer: Peer): object {
 function methodOf(peer: Peer, member: Named<ContractMember>, target: Target): Method {
   if (member.kind === 'procedure')
     return (input, options = {}) => call(peer, member, target, input, options)
-  return () => {
-    throw new InvalidOptionError(`${member.name}: streams are not there yet`)
-  }
+  const stream = member as Extract<typeof member, { kind: 'stream' }>
+  return (input, options = {}) => callStream({ peer, stream, target, input, options })
 }
 
 /** Calls a procedure. Everything that goes wrong is a rejection. */

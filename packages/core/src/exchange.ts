@@ -208,11 +208,17 @@ export class OutgoingExchange extends Exchange implements Waiter {
   }
 
   /** Ends it here with this error, and lets the handler know that nobody waits any more. */
-  cancel(error: ClusterwireError, reason: number = CancelReason.cancelled): void {
+  cancel(error: ClusterwireError): void {
+    if (this.over) return
+    this.abandon()
+    this.events.error(error)
+  }
+
+  /** Ends it here without a word to `events`, and lets the handler know that nobody waits any more. */
+  abandon(): void {
     if (!this.peer.ended(this)) return
     this.close()
-    sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, reason))
-    this.events.error(error)
+    sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, CancelReason.cancelled))
   }
 
   /** Its time is up. The table has let go of it already. */

@@ -30,5 +30,7 @@ export type {
   Receipt,
   ReceivedValue,
   StreamHandler,
+  Uploadable,
+  UploadCall,
 } from './infer.js'
 export type { AnySchema, InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './schema.js'

@@ -80,7 +80,7 @@ export type ProcedureHandler<P extends Procedure> = (
 export type StreamHandler<S extends Stream> = (
   input: HandlerInput<S>,
   context: HandlerContext<S> & UploadContext<S>,
-) => AsyncIterable<HandlerOutput<S>> | Iterable<HandlerOutput<S>> | Promise<HandlerOutput<S>>
+) => AsyncIterable<HandlerOutput<S>> | Generator<HandlerOutput<S>> | Promise<HandlerOutput<S>>
 
 /** One handler for each procedure and stream of a contract. */
 export type Handlers<C extends Contract> = {

@@ -1,0 +1,177 @@
+// One request on the side that answers: validated, handed to the handler, and its result given back. Nothing that a handler does gets
+// past here.
+
+import type { Named, Procedure, Stream } from './contract.js'
+import { ClusterwireError, DeclaredError } from './errors.js'
+import type { IncomingExchange } from './exchange.js'
+import { describeError, describeThrown } from './failure.js'
+import type { Failure, Frame } from './frames.js'
+import type { ErrorMakers, HandlerContext, PeerInfo } from './infer.js'
+import type { Peer } from './peer.js'
+import type { AnySchema } from './schema.js'
+import { decodeValue, encodeValue } from './transports/codec.js'
+import { refuseRequest, refuseResponse, validate } from './validate.js'
+
+/** A user's handler, as this sees it. */
+export type AnyHandler = (input: unknown, context: HandlerContext<Procedure>) => unknown
+
+/** What answering a procedure and answering a stream have in common. */
+export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
+  protected readonly member: M
+  readonly #peer: Peer
+  readonly #handler: AnyHandler
+  readonly #errors: ErrorMakers<Procedure>
+
+  constructor(peer: Peer, member: M, handler: AnyHandler) {
+    this.#peer = peer
+    this.member = member
+    this.#handler = handler
+    this.#errors = makersOf(member)
+  }
+
+  /** @throws MalformedError when the request's body is not one: the link that brought it is to blame */
+  handle(exchange: IncomingExchange, request: Frame): void {
+    const input = decodeValue(request.bytes, request.body, request.end)
+    const context = this.contextOf(exchange, this.#errors)
+    try {
+      const valid = validate(this.member.input, input, refuseRequest(this.member.name))
+      if (valid instanceof Promise)
+        valid.then(
+          (value) => this.#run(exchange, value, context),
+          (error: unknown) => this.refuse(exchange, error),
+        )
+      else this.#run(exchange, valid, context)
+    } catch (error) {
+      this.refuse(exchange, error)
+    }
+  }
+
+  protected contextOf(exchange: IncomingExchange, errors: ErrorMakers<Procedure>): Context {
+    return new Context(exchange, errors)
+  }
+
+  /** Gives the handler's result back. What it throws is refused. */
+  protected abstract give(exchange: IncomingExchange, result: unknown, context: Context): void
+
+  /** Fails with what validating or encoding threw: ours says what is wrong, anything else comes out of the user's schema or value. */
+  protected refuse(exchange: IncomingExchange, error: unknown): void {
+    failSafely(
+      exchange,
+      error instanceof ClusterwireError
+        ? describeError(error)
+        : describeThrown(error, this.#peer.stacks),
+    )
+  }
+
+  /** Fails with what the handler threw. */
+  protected threw(exchange: IncomingExchange, thrown: unknown): void {
+    const schema = declaredSchema(this.member.errors, thrown)
+    if (schema === undefined) return failSafely(exchange, describeThrown(thrown, this.#peer.stacks))
+    const { code, data, message } = thrown as DeclaredError
+    const what = `data of the error ${code}`
+    new Promise((resolve) =>
+      resolve(validate(schema, data, refuseResponse(this.member.name, what))),
+    ).then(
+      (valid) => failSafely(exchange, { code, message, data: valid }),
+      (error: unknown) => this.refuse(exchange, error),
+    )
+  }
+
+  #run(exchange: IncomingExchange, input: unknown, context: Context): void {
+    let result: unknown
+    try {
+      result = this.#handler(input, context)
+      if (isThenable(result)) {
+        result.then(
+          (value) => this.#give(exchange, value, context),
+          (thrown: unknown) => this.threw(exchange, thrown),
+        )
+        return
+      }
+    } catch (thrown) {
+      this.threw(exchange, thrown)
+      return
+    }
+    this.#give(exchange, result, context)
+  }
+
+  #give(exchange: IncomingExchange, result: unknown, context: Context): void {
+    if (exchange.over) return
+    try {
+      this.give(exchange, result, context)
+    } catch (error) {
+      this.refuse(exchange, error)
+    }
+  }
+}
+
+/** Answers one procedure. */
+export class ProcedureAnswer extends Answer<Named<Procedure>> {
+  protected give(exchange: IncomingExchange, result: unknown): void {
+    const { output: schema, name } = this.member
+    if (schema === undefined) return exchange.reply(encodeValue, undefined)
+    const valid = validate(schema, result, refuseResponse(name))
+    if (valid instanceof Promise)
+      valid
+        .then((value) => exchange.reply(encodeValue, value))
+        .catch((error: unknown) => this.refuse(exchange, error))
+    else exchange.reply(encodeValue, valid)
+  }
+}
+
+/** What a handler knows about its call. Its signal is made when looked at. */
+export class Context implements HandlerContext<Procedure> {
+  readonly errors: ErrorMakers<Procedure>
+  readonly #exchange: IncomingExchange
+
+  constructor(exchange: IncomingExchange, errors: ErrorMakers<Procedure>) {
+    this.#exchange = exchange
+    this.errors = errors
+  }
+
+  get signal(): AbortSignal {
+    return this.#exchange.signal
+  }
+
+  get deadline(): number {
+    return this.#exchange.deadline
+  }
+
+  get from(): PeerInfo {
+    return this.#exchange.member
+  }
+}
+
+function makersOf({ errors, name }: Named<Procedure> | Named<Stream>): ErrorMakers<Procedure> {
+  const makers = Object.keys(errors).map((code) => [
+    code,
+    (data: unknown, options = {}) =>
+      new DeclaredError(code, data, { message: `${name}: ${code}`, ...options, procedure: name }),
+  ])
+  return Object.freeze(Object.fromEntries(makers))
+}
+
+function declaredSchema(errors: Procedure['errors'], thrown: unknown): AnySchema | undefined {
+  try {
+    return thrown instanceof DeclaredError && Object.hasOwn(errors, thrown.code)
+      ? errors[thrown.code]
+      : undefined
+  } catch {
+    return undefined // A proxy that throws when looked at is no declared error.
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
+/** Fails an exchange, with less said when what is to be said can't be sent. */
+function failSafely(exchange: IncomingExchange, failure: Failure): void {
+  try {
+    exchange.fail(failure)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'it can not be encoded'
+    const message = `${failure.message.slice(0, 1024)} (its details could not be sent: ${why})`
+    exchange.fail({ code: 'HANDLER_ERROR', message })
+  }
+}

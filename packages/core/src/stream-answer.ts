@@ -1,0 +1,104 @@
+// A stream on the side that answers: the handler's values go out as fast as the caller takes them, the caller's come in as an iterable.
+
+import { Answer, Context } from './answer.js'
+import type { Named, Procedure, Stream } from './contract.js'
+import { dataBytes, type IncomingExchange } from './exchange.js'
+import type { ErrorMakers } from './infer.js'
+import { decodeValue, encodeValue } from './transports/codec.js'
+import { refuseRequest, refuseResponse, validate } from './validate.js'
+import { Inbox, Outbox } from './values.js'
+
+/** Answers one stream. */
+export class StreamAnswer extends Answer<Named<Stream>> {
+  protected override contextOf(
+    exchange: IncomingExchange,
+    errors: ErrorMakers<Procedure>,
+  ): StreamContext {
+    return new StreamContext({ exchange, errors, stream: this.member })
+  }
+
+  protected give(exchange: IncomingExchange, result: unknown, context: StreamContext): void {
+    this.#send(exchange, result, context).then(
+      (all) => all && exchange.reply(encodeValue, undefined),
+      (thrown: unknown) =>
+        thrown instanceof Unfit
+          ? this.refuse(exchange, thrown.error)
+          : this.threw(exchange, thrown),
+    )
+  }
+
+  async #send(
+    exchange: IncomingExchange,
+    result: unknown,
+    { outbox }: StreamContext,
+  ): Promise<boolean> {
+    const { output, name } = this.member
+    const check = async (value: unknown) => {
+      try {
+        return output === undefined
+          ? undefined
+          : await validate(output, value, refuseResponse(name))
+      } catch (error) {
+        throw new Unfit(error)
+      }
+    }
+    if (isMany(result)) return outbox.send(result, check)
+    if (output !== undefined) await outbox.put(await check(result))
+    return !exchange.over
+  }
+}
+
+/** Tells a value that does not fit from what the handler throws itself. */
+class Unfit {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+/** What a stream's handler knows about its call: also what the caller uploads. */
+class StreamContext extends Context {
+  readonly outbox: Outbox
+  readonly upload: AsyncIterable<unknown>
+
+  constructor(parts: {
+    readonly exchange: IncomingExchange
+    readonly errors: ErrorMakers<Procedure>
+    readonly stream: Named<Stream>
+  }) {
+    const { exchange, stream } = parts
+    super(exchange, parts.errors)
+    this.outbox = new Outbox(exchange)
+    const inbox = new Inbox<unknown>({
+      consumed: (bytes) => exchange.consumed(bytes),
+      left() {}, // The handler may stop reading and still answer; the caller then stops by that.
+    })
+    this.upload = stream.upload === undefined ? inbox : validated(inbox, stream)
+    if (!exchange.hasUpload) inbox.end()
+    exchange.events = {
+      data: (frame) =>
+        inbox.push(decodeValue(frame.bytes, frame.body, frame.end), dataBytes(frame)),
+      end: () => inbox.end(),
+      drain: () => this.outbox.wake(),
+      cancelled: (error) => {
+        inbox.fail(error)
+        this.outbox.wake()
+      },
+    }
+  }
+}
+
+async function* validated(values: AsyncIterable<unknown>, { upload, name }: Named<Stream>) {
+  for await (const value of values)
+    yield await validate(upload, value, refuseRequest(name, 'upload'))
+}
+
+/** Whether the handler gives many values: a generator, or another async iterable. An array is one value. */
+function isMany(result: unknown): result is AsyncIterable<unknown> | Iterable<unknown> {
+  const value = result as Partial<AsyncIterable<unknown> & Iterator<unknown>> | null | undefined
+  return (
+    typeof value?.[Symbol.asyncIterator] === 'function' ||
+    (typeof value?.next === 'function' && typeof value[Symbol.iterator as never] === 'function')
+  )
+}

@@ -1,0 +1,162 @@
+// A stream on the caller's side: an async iterable that begins when it is first asked for a value.
+
+import type { Named, Stream } from './contract.js'
+import { MAX_TIMEOUT } from './contract.js'
+import { CancelledError, InvalidOptionError, InvalidResponseError } from './errors.js'
+import { type CallerEvents, dataBytes, type OutgoingExchange } from './exchange.js'
+import type { Frame } from './frames.js'
+import type { CallOptions, UploadCall } from './infer.js'
+import type { Peer } from './peer.js'
+import { route, type Target } from './routing.js'
+import { decodeValue, encodeValue } from './transports/codec.js'
+import { refuseRequest, validate } from './validate.js'
+import { Inbox, Outbox } from './values.js'
+
+/** How one stream differs from what its contract says. */
+export interface StreamOptions extends CallOptions {
+  readonly upload?: AsyncIterable<unknown> | Iterable<unknown>
+}
+
+interface StreamParts {
+  readonly peer: Peer
+  readonly stream: Named<Stream>
+  readonly target: Target
+  readonly input: unknown
+  readonly options: StreamOptions
+}
+
+/** Makes the iterable of a stream's values; with an upload, it can be awaited for its only value instead. */
+export function callStream(parts: StreamParts): AsyncIterableIterator<unknown> {
+  const call = new StreamCall(parts)
+  return parts.stream.upload === undefined ? call : Object.assign(call, thenable(call))
+}
+
+class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEvents {
+  readonly #parts: StreamParts
+  readonly #inbox: Inbox<unknown>
+  #exchange: OutgoingExchange | undefined
+  #outbox: Outbox | undefined
+  #begun: Promise<void> | undefined
+  #forgetSignal: () => void = () => {}
+
+  constructor(parts: StreamParts) {
+    this.#parts = parts
+    this.#inbox = new Inbox({
+      consumed: (bytes) => this.#exchange?.consumed(bytes),
+      left: () => this.#cancel(new CancelledError(`${parts.stream.name}: the reader left`)),
+    })
+  }
+
+  async next(): Promise<IteratorResult<unknown, undefined>> {
+    this.#begun ??= this.#begin()
+    await this.#begun
+    return this.#inbox.next()
+  }
+
+  return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#begun ??= Promise.resolve() // Left before it began: it never will.
+    return this.#inbox.return()
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  data(frame: Frame): void {
+    this.#inbox.push(decodeValue(frame.bytes, frame.body, frame.end), dataBytes(frame))
+  }
+
+  drain(): void {
+    this.#outbox?.wake()
+  }
+
+  reply(): void {
+    this.#settled()
+    this.#inbox.end()
+  }
+
+  error(error: Error): void {
+    this.#settled()
+    this.#inbox.fail(error)
+  }
+
+  async #begin(): Promise<void> {
+    const { peer, stream, target, input, options } = this.#parts
+    const { signal, upload } = options
+    const { name } = stream
+    if (stream.upload !== undefined && upload === undefined)
+      throw new InvalidOptionError(`${name}: pass what is to be uploaded as the option "upload"`)
+    const timeout = timeoutOf(this.#parts)
+    await validate(stream.input, input, refuseRequest(name))
+    const abort = () =>
+      this.#cancel(new CancelledError(`${name}: the caller aborted it`, { cause: signal?.reason }))
+    if (signal?.aborted)
+      return this.#inbox.fail(new CancelledError(`${name}: aborted before it began`))
+    const { member, ref } = route(peer, name, target)
+    this.#exchange = peer.open({
+      member,
+      ref,
+      procedure: name,
+      encode: encodeValue,
+      input,
+      timeout,
+      upload: upload !== undefined,
+      events: this,
+    })
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#forgetSignal = () => signal?.removeEventListener('abort', abort)
+    if (upload !== undefined) this.#upload(this.#exchange, upload)
+  }
+
+  /** Sends what is to be uploaded. If that breaks, the stream does: the handler must not take what it got for the whole. */
+  #upload(exchange: OutgoingExchange, source: AsyncIterable<unknown> | Iterable<unknown>): void {
+    const { stream } = this.#parts
+    this.#outbox = new Outbox(exchange)
+    const check = (value: unknown) => {
+      const valid = validate(stream.upload, value, refuseRequest(stream.name, 'upload'))
+      // As with a request: what is sent is what the caller gave.
+      return valid instanceof Promise ? valid.then(() => value) : value
+    }
+    this.#outbox.send(source, check).then(
+      (all) => all && exchange.end(),
+      (error: Error) => this.#cancel(error),
+    )
+  }
+
+  #cancel(error: Error): void {
+    this.#settled()
+    this.#exchange?.abandon()
+    this.#inbox.fail(error)
+  }
+
+  #settled(): void {
+    this.#forgetSignal()
+    this.#outbox?.wake()
+  }
+}
+
+/** What makes a stream with an upload awaitable. */
+function thenable(call: StreamCall): Pick<UploadCall<unknown>, 'then'> {
+  return {
+    // biome-ignore lint/suspicious/noThenProperty: awaiting it is its purpose.
+    then: (onValue, onError) => onlyValue(call).then(onValue, onError),
+  }
+}
+
+async function onlyValue(call: StreamCall): Promise<unknown> {
+  const first = await call.next()
+  if (first.done) return undefined
+  const second = await call.next()
+  if (second.done) return first.value
+  await call.return()
+  const message = 'the stream gives more than one value; iterate over it instead of awaiting it'
+  throw new InvalidResponseError(message, { issues: [{ message }] })
+}
+
+function timeoutOf({ stream, options }: StreamParts): number {
+  const { timeout = stream.timeout } = options
+  if (timeout >= 0 && timeout <= MAX_TIMEOUT) return timeout
+  throw new InvalidOptionError(
+    `${stream.name}: "timeout" must be milliseconds, 0 (none) to ${MAX_TIMEOUT}, got ${String(timeout)}`,
+  )
+}

@@ -1,0 +1,133 @@
+// Values in and out of an exchange as async iterables: what comes in waits here until it is asked for, what goes out waits for credit.
+
+import type { IncomingExchange, OutgoingExchange } from './exchange.js'
+import { encodeValue } from './transports/codec.js'
+
+/** What an inbox tells of its reader. */
+export interface InboxEvents {
+  /** The reader has taken a value that came in these many bytes. */
+  consumed(bytes: number): void
+  /** The reader left before the end. */
+  left(): void
+}
+
+interface Reader<T> {
+  readonly resolve: (result: IteratorResult<T, undefined>) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * The values of one direction of an exchange, in order. It ends as the other side ended it: cleanly, or with the error, after all that
+ * had come before.
+ */
+export class Inbox<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #events: InboxEvents
+  /** Values that nobody has asked for. Bounded by the credit that the sender has. */
+  readonly #values: { readonly value: T; readonly bytes: number }[] = []
+  /** Those who have asked and got nothing yet. One of these two is always empty. */
+  readonly #readers: Reader<T>[] = []
+  /** How it ended; told to the reader behind the last value. */
+  #end: { readonly error?: unknown } | undefined
+
+  constructor(events: InboxEvents) {
+    this.#events = events
+  }
+
+  push(value: T, bytes: number): void {
+    if (this.#end !== undefined) return this.#events.consumed(bytes) // The reader has left.
+    const reader = this.#readers.shift()
+    if (reader === undefined) {
+      this.#values.push({ value, bytes })
+      return
+    }
+    reader.resolve({ value, done: false })
+    this.#events.consumed(bytes)
+  }
+
+  /** No more will come. */
+  end(): void {
+    if (this.#end !== undefined) return
+    this.#end = {}
+    for (const reader of this.#readers.splice(0)) reader.resolve({ value: undefined, done: true })
+  }
+
+  /** It broke. The first reader that comes to this point gets the error; for those after it, the end is all there is. */
+  fail(error: unknown): void {
+    if (this.#end !== undefined) return
+    const [first, ...others] = this.#readers.splice(0)
+    this.#end = first === undefined ? { error } : {}
+    first?.reject(error)
+    for (const reader of others) reader.resolve({ value: undefined, done: true })
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    const next = this.#values.shift()
+    if (next !== undefined) {
+      this.#events.consumed(next.bytes)
+      return Promise.resolve({ value: next.value, done: false })
+    }
+    if (this.#end === undefined)
+      return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+    const ended = this.#end
+    this.#end = {}
+    return 'error' in ended
+      ? Promise.reject(ended.error)
+      : Promise.resolve({ value: undefined, done: true })
+  }
+
+  /** The reader leaves: what has not been read is dropped, and the other side is told. */
+  async return(): Promise<IteratorResult<T, undefined>> {
+    const open = this.#end === undefined
+    this.end()
+    for (const { bytes } of this.#values.splice(0)) this.#events.consumed(bytes)
+    if (open) this.#events.left()
+    return { value: undefined, done: true }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+}
+
+/** Where values are asked for no faster than they leave. */
+export class Outbox {
+  readonly #exchange: OutgoingExchange | IncomingExchange
+  #resume: (() => void) | undefined
+
+  constructor(exchange: OutgoingExchange | IncomingExchange) {
+    this.#exchange = exchange
+  }
+
+  /** There is credit again, or the exchange is over. */
+  wake(): void {
+    this.#resume?.()
+    this.#resume = undefined
+  }
+
+  /**
+   * Sends all values of `source`, each after `prepare` has had it. Stops, and closes the source, when the exchange is over.
+   *
+   * @returns whether all were sent
+   * @throws what the source throws, or `prepare`, or what is wrong with a value
+   */
+  async send<T>(
+    source: AsyncIterable<T> | Iterable<T>,
+    prepare: (value: T) => unknown,
+  ): Promise<boolean> {
+    for await (const value of source) {
+      const prepared = prepare(value)
+      await this.put(prepared instanceof Promise ? await prepared : prepared)
+      if (this.#exchange.over) return false
+    }
+    return !this.#exchange.over
+  }
+
+  /** Sends one value, when there is credit. */
+  async put(value: unknown): Promise<void> {
+    while (!this.#exchange.writable && !this.#exchange.over)
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve
+      })
+    this.#exchange.write(encodeValue, value)
+  }
+}

@@ -18,7 +18,7 @@ const packages = {
       ['transports/codec.ts', 'transports/codec/**', 'transports/framing.ts'],
       ['transports/lanes.ts', 'transports/dead-end.ts', 'exchange.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],
-      ['routing.ts', 'values.ts', 'answer.ts'],
+      ['routing.ts', 'values.ts', 'answer.ts', 'publication.ts', 'subscription.ts', 'broadcast.ts'],
       ['stream-call.ts', 'stream-answer.ts'],
       ['client.ts', 'handlers.ts', 'topics.ts'],
       ['gather.ts'],
@@ -39,9 +39,9 @@ const packages = {
   },
   'packages/http-adapter/src': {
     rows: [
-      ['contract.ts', 'headers.ts', 'status.ts'],
-      ['balancer.ts'],
-      ['front.ts', 'front/**', 'worker.ts', 'worker/**'],
+      ['wire.ts', 'errors.ts'],
+      ['node-internals.ts', 'headers.ts', 'balancer.ts', 'waiting-room.ts'],
+      ['front/**', 'worker/**'],
       ['index.ts'],
     ],
     sameRow: [],

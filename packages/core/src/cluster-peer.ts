@@ -8,19 +8,21 @@ import { serve } from './handlers.js'
 import type {
   CallOptions,
   Client,
+  Delivery,
   GatherClient,
   Handlers,
   PeerInfo,
   PublishedValue,
   Receipt,
   ReceivedValue,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionIterable,
 } from './infer.js'
 import type { Peer } from './peer.js'
 import type { Target } from './routing.js'
-import { type Subscriber, Topics } from './topics.js'
-
-/** Ends a subscription. Calling it again does nothing. */
-export type Unsubscribe = () => void
+import { type Subscriber, SubscriptionIterator } from './subscription.js'
+import { Topics } from './topics.js'
 
 /** Runs when its owner drains; what it returns is awaited, within the drain's deadline. */
 export type DrainHook = () => unknown
@@ -115,19 +117,40 @@ export class ClusterPeer implements PeerInfo {
   }
 
   /**
-   * Calls `subscriber` with each value of the topic, after it has passed the schema.
+   * Calls `subscriber` with each value of the topic, after it has passed the schema: one after another, in the order of each publisher.
+   * While the promise that it returns is pending, the next values wait, and a broadcast waits with them.
    *
-   * @param subscriber may be asynchronous; a broadcast waits for it
    * @returns what ends the subscription
+   * @throws InvalidOptionError, InvalidContractError
    */
   subscribe<T extends Named<Topic>>(
     topic: T,
-    subscriber: (value: ReceivedValue<T>, context: { readonly from: PeerInfo }) => unknown,
-  ): Unsubscribe {
+    subscriber: (value: ReceivedValue<T>, delivery: Delivery) => unknown,
+    options?: SubscribeOptions,
+  ): Subscription
+  /** Listens to the topic by iterating: `for await (const value of worker.subscribe(topic))`. Leaving the loop ends it. */
+  subscribe<T extends Named<Topic>>(
+    topic: T,
+    options?: SubscribeOptions,
+  ): SubscriptionIterable<ReceivedValue<T>>
+  subscribe(
+    topic: Named<Topic>,
+    second: Subscriber | SubscribeOptions = {},
+    options: SubscribeOptions = {},
+  ): Subscription | SubscriptionIterable<unknown> {
     assertTopic(topic)
-    if (typeof subscriber !== 'function')
+    if (typeof second === 'function') {
+      const { queue, stop } = this.#topics.subscribe(topic, second, options)
+      return withDropped(stop, queue)
+    }
+    if (typeof second !== 'object' || second === null)
       throw new InvalidOptionError(`subscribe(${topic.name}): the subscriber must be a function`)
-    return this.#topics.subscribe(topic, subscriber as Subscriber)
+    const values = new SubscriptionIterator(() => handle.stop())
+    const handle = this.#topics.subscribe(topic, (value) => values.offer(value), {
+      ...second,
+      onDisconnect: (error) => values.fail(error),
+    })
+    return withDropped(values, handle.queue)
   }
 
   /** Runs `hook` when this peer drains, before its exchanges are waited for; the function returned takes that back. */
@@ -140,6 +163,14 @@ export class ClusterPeer implements PeerInfo {
   protected async runDrainHooks(): Promise<PromiseSettledResult<unknown>[]> {
     return Promise.allSettled([...this.#drainHooks].map(async (hook) => hook()))
   }
+}
+
+function withDropped<T extends object>(
+  target: T,
+  queue: { readonly dropped: number },
+): T & { readonly dropped: number } {
+  const property = { get: () => queue.dropped, enumerable: true }
+  return Object.defineProperty(target, 'dropped', property) as T & { readonly dropped: number }
 }
 
 function assertContract(value: Contract | undefined): void {

@@ -73,6 +73,10 @@ export const Flag = {
   bulk: 4,
   /** publish: the publisher waits for `receivers` and for each receiver's `applied`. */
   acknowledge: 8,
+  /** publish: the router keeps this value for those who subscribe later. */
+  retain: 16,
+  /** publish: a value that was kept, for one who has just subscribed. */
+  replay: 32,
 } as const
 
 /** Why a caller cancels. */
@@ -137,10 +141,14 @@ export interface Announcement {
   readonly unsubscribe?: readonly string[]
 }
 
-/** The members that a publication was sent to, and the ready ones that do not listen to its topic. */
+/** What became of a publication at the router, member by member. */
 export interface Receivers {
+  /** It was sent to these, which will answer. */
   readonly sent: readonly number[]
+  /** These are ready, but do not listen to its topic. */
   readonly deaf: readonly number[]
+  /** Too much waits for these already: it was not sent to them. */
+  readonly lagging: readonly number[]
 }
 
 /** An error on the wire: what Clusterwire says of it, and what the handler threw, if it threw. */

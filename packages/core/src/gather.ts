@@ -2,8 +2,8 @@
 
 import { call } from './client.js'
 import type { Contract, Member as ContractMember, Named, Procedure } from './contract.js'
-import type { Member } from './directory.js'
-import type { CallOptions, GatherClient, Outcome, Receipt } from './infer.js'
+import { InvalidOptionError } from './errors.js'
+import type { GatherClient, GatherOptions, Outcome, PeerInfo, Receipt } from './infer.js'
 import type { Peer } from './peer.js'
 import { CompleteReceipt, infoOf } from './receipt.js'
 import { refuseRequest, validate } from './validate.js'
@@ -13,36 +13,86 @@ export function gatherClient<C extends Contract>(peer: Peer, contract: C): Gathe
   const methods = (Object.entries(contract) as [string, Named<ContractMember>][]).flatMap(
     ([key, member]) =>
       member.kind === 'procedure'
-        ? [[key, (input: unknown, options?: CallOptions) => gather(peer, member, input, options)]]
+        ? [
+            [
+              key,
+              (input: unknown, options: GatherOptions = {}) =>
+                gather(peer, member, { input, options }),
+            ],
+          ]
         : [],
   )
   return Object.freeze(Object.fromEntries(methods)) as GatherClient<C>
 }
 
+interface GatherRequest {
+  readonly input: unknown
+  readonly options: GatherOptions
+}
+
+/**
+ * The members are those that are ready now: one that dies is settled, one that is started meanwhile is not waited for. With a quorum,
+ * it is over as soon as so many have answered; the calls to the others are then cancelled.
+ */
 async function gather(
   peer: Peer,
   procedure: Named<Procedure>,
-  input: unknown,
-  options: CallOptions = {},
+  { input, options }: GatherRequest,
 ): Promise<Receipt<unknown>> {
+  const needed = neededOf(procedure, options)
+  const members = peer.directory.ready()
   // Once for all: what does not fit says nothing about any member.
   await validate(procedure.input, input, refuseRequest(procedure.name))
-  const outcomes = peer.directory.ready().map(async (member): Promise<Outcome<unknown>> => {
-    const who = infoOf(member)
-    try {
-      const value = await call(peer, procedure, { to: member.number }, input, options)
-      return { member: who, status: 'applied', value }
-    } catch (error) {
-      return outcomeOf(who, error)
-    }
-  })
-  return new CompleteReceipt(await Promise.all(outcomes))
+  const enough = new AbortController()
+  const signal = options.signal ? AbortSignal.any([options.signal, enough.signal]) : enough.signal
+  const callOptions = needed === undefined ? options : { ...options, signal }
+  let applied = 0
+  const outcomes = await Promise.all(
+    members.map(async (member): Promise<Outcome<unknown>> => {
+      const who = infoOf(member)
+      try {
+        const value = await call(peer, procedure, { to: member.number }, input, callOptions)
+        applied++
+        if (applied === needed) enough.abort()
+        return { member: who, status: 'applied', value }
+      } catch (error) {
+        if (enough.signal.aborted && codeOf(error) === 'CANCELLED')
+          return { member: who, status: 'cancelled' }
+        return outcomeOf(who, error)
+      }
+    }),
+  )
+  return new CompleteReceipt(outcomes, endOf(outcomes, enough.signal.aborted, options))
+}
+
+/** How many answers are enough; `undefined` for all of them. */
+function neededOf(
+  procedure: Named<Procedure>,
+  { quorum, first }: GatherOptions,
+): number | undefined {
+  if (first === true) return 1
+  if (quorum === undefined || (Number.isInteger(quorum) && quorum >= 1)) return quorum
+  throw new InvalidOptionError(
+    `${procedure.name}: "quorum" must be a whole number of answers, 1 or more, got ${String(quorum)}`,
+  )
+}
+
+function endOf(
+  outcomes: readonly Outcome<unknown>[],
+  enough: boolean,
+  { first }: GatherOptions,
+): Receipt['ended'] {
+  if (enough) return first === true ? 'first' : 'quorum'
+  return outcomes.some(({ status }) => status === 'timed-out') ? 'timeout' : 'complete'
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as { readonly code?: string }).code
 }
 
 /** What a failed call says about its member. A mistake of the caller's own says nothing about any member, and is thrown. */
-function outcomeOf(member: Pick<Member, 'number' | 'id'>, thrown: unknown): Outcome<unknown> {
-  const error = thrown as Error & { readonly code?: string }
-  switch (error.code) {
+function outcomeOf(member: PeerInfo, error: unknown): Outcome<unknown> {
+  switch (codeOf(error)) {
     case 'WORKER_LOST':
     case 'NO_WORKER':
       return { member, status: 'exited' }
@@ -57,6 +107,6 @@ function outcomeOf(member: Pick<Member, 'number' | 'id'>, thrown: unknown): Outc
     case 'PEER_CLOSED':
       throw error
     default:
-      return { member, status: 'failed', error }
+      return { member, status: 'failed', error: error as Error }
   }
 }

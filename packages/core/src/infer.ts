@@ -118,6 +118,40 @@ export type Uploadable<T> = AsyncIterable<T> | Iterable<T>
 /** A running stream with an upload: `await` it for its only value, or iterate over its values. */
 export interface UploadCall<T> extends AsyncIterableIterator<T>, PromiseLike<T> {}
 
+/** What to do with a value for a subscriber whose queue is full. */
+export type Overflow = 'drop-oldest' | 'drop-newest' | 'disconnect'
+
+/** How a subscriber gets its values. */
+export interface SubscribeOptions {
+  /** How many values may wait while the subscriber is still busy with one. Default 1000 */
+  readonly limit?: number | undefined
+  /** What to do with the next one then: drop the oldest that waits, drop the new one, or end the subscription. Default `drop-oldest` */
+  readonly overflow?: Overflow | undefined
+}
+
+/** What a subscriber knows about a value. */
+export interface Delivery {
+  /** Who published it. */
+  readonly from: PeerInfo
+  /** For a retained topic: how many values there have been, this one included. Else 0. */
+  readonly version: number
+  /** Whether it was published before this subscription began, and kept for it. */
+  readonly retained: boolean
+}
+
+/** A running subscription: call it to end it. */
+export interface Subscription {
+  (): void
+  /** Values that were dropped because the subscriber did not keep up. */
+  readonly dropped: number
+}
+
+/** A subscription to iterate over: leaving the loop ends it. */
+export interface SubscriptionIterable<T> extends AsyncIterableIterator<T> {
+  /** Values that were dropped because the loop did not keep up. */
+  readonly dropped: number
+}
+
 /** A contract's procedures, each called on every ready worker. */
 export type GatherClient<C extends Contract> = {
   readonly [K in keyof C as C[K] extends Procedure ? K : never]: C[K] extends Procedure
@@ -126,7 +160,12 @@ export type GatherClient<C extends Contract> = {
 }
 
 /** How a gather differs from what its procedure says. */
-export interface GatherOptions extends CallOptions {}
+export interface GatherOptions extends CallOptions {
+  /** Resolve as soon as so many have answered, and cancel the calls to the others. Default: wait for all */
+  readonly quorum?: number | undefined
+  /** Resolve with the first answer, as `quorum: 1` does. Default `false` */
+  readonly first?: boolean | undefined
+}
 
 /** What became of one member's share of a broadcast or gather. */
 export type Outcome<T> =
@@ -140,10 +179,16 @@ export type Outcome<T> =
   | { readonly member: PeerInfo; readonly status: 'timed-out' }
   /** It has no subscriber to the topic, or no handler for the procedure. */
   | { readonly member: PeerInfo; readonly status: 'no-subscriber' }
+  /** Others had answered before it, and so many were enough. */
+  | { readonly member: PeerInfo; readonly status: 'cancelled' }
+
+/** Why a broadcast or gather was over: everyone was settled, enough had answered, or time was up. */
+export type ReceiptEnd = 'complete' | 'quorum' | 'first' | 'timeout'
 
 /** What became of a broadcast or gather, member by member. */
 export interface Receipt<T = undefined> extends Iterable<Outcome<T>> {
   readonly outcomes: readonly Outcome<T>[]
+  readonly ended: ReceiptEnd
   /** Whether no member that lives missed it: each outcome is `applied`, `exited` or `no-subscriber`. */
   readonly ok: boolean
   /** The values of those that applied it. */

@@ -1,13 +1,15 @@
 // What became of something that went to many: one outcome for each member, collected as they come in.
 
-import type { Outcome, PeerInfo, Receipt } from './infer.js'
+import type { Outcome, PeerInfo, Receipt, ReceiptEnd } from './infer.js'
 
 /** The receipt that users get. */
 export class CompleteReceipt<T> implements Receipt<T> {
   readonly outcomes: readonly Outcome<T>[]
+  readonly ended: ReceiptEnd
 
-  constructor(outcomes: readonly Outcome<T>[]) {
+  constructor(outcomes: readonly Outcome<T>[], ended: ReceiptEnd) {
     this.outcomes = outcomes
+    this.ended = ended
   }
 
   get ok(): boolean {

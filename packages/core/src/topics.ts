@@ -1,5 +1,6 @@
-// Publications: values that go to every peer that listens, and the receipt of those that are awaited.
+// Publications: values that go to every peer that listens, and the subscriptions that get them.
 
+import { Broadcast } from './broadcast.js'
 import type { Named, Topic } from './contract.js'
 import { DEFAULT_TIMEOUT, MAX_TIMEOUT } from './contract.js'
 import {
@@ -11,52 +12,51 @@ import {
 } from './errors.js'
 import { send, sendBare } from './exchange.js'
 import { describeError, describeThrown, reviveFailure } from './failure.js'
-import { EVERYONE, Flag, type Frame, type FrameHead, FrameType, type Receivers } from './frames.js'
-import type { CallOptions, Outcome, PeerInfo, Receipt } from './infer.js'
+import { EVERYONE, Flag, type Frame, FrameType, type Receivers } from './frames.js'
+import type { CallOptions, Delivery, Receipt, SubscribeOptions } from './infer.js'
 import type { Peer } from './peer.js'
-import { PendingTable, type Waiter } from './pending.js'
-import { CompleteReceipt, infoOf } from './receipt.js'
-import type { ByteWriter } from './transports/bytes.js'
+import { PendingTable } from './pending.js'
+import { encodePublication, readPublication } from './publication.js'
+import { infoOf } from './receipt.js'
+import { type Subscriber, SubscriberQueue } from './subscription.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { refuseRequest, validate } from './validate.js'
 
-/** Gets a topic's values. The promise that it returns, if any, is awaited before a broadcast counts as applied. */
-export type Subscriber = (value: unknown, context: { readonly from: PeerInfo }) => unknown
+/** Gets errors that no publisher waits for. */
+export type OnError = (error: unknown, where: string) => void
 
-interface Subscription {
+/** The subscribers of one topic here. */
+interface Audience {
   readonly topic: Named<Topic>
-  readonly subscribers: Set<Subscriber>
+  readonly queues: Set<SubscriberQueue>
+  /** The last value of a retained topic, for those who subscribe later. */
+  last: { readonly value: unknown; readonly delivery: Delivery } | undefined
 }
 
-interface Publication {
-  readonly topic: string
-  readonly value: unknown
+/** A subscription as its maker holds it. */
+export interface SubscriptionHandle {
+  readonly queue: SubscriberQueue
+  stop(): void
 }
 
 /** One peer's publications and subscriptions. */
 export class Topics {
   readonly #peer: Peer
-  readonly #subscriptions = new Map<string, Subscription>()
+  readonly #audiences = new Map<string, Audience>()
   /** Broadcasts from here that some member has not answered. */
   readonly #broadcasts: PendingTable<Broadcast>
-  readonly #onError: (error: unknown, topic: string) => void
+  readonly #onError: OnError
 
-  /** @param onError gets what subscribers throw, and values that do not fit, when no publisher waits to be told */
-  constructor(peer: Peer, onError: (error: unknown, topic: string) => void) {
+  constructor(peer: Peer, onError: OnError) {
     this.#peer = peer
     this.#onError = onError
     this.#broadcasts = new PendingTable(peer.clock)
     peer.onPublication = (frame) => this.#receive(frame)
     peer.directory.onChange((gone) => {
-      if (gone !== undefined) for (const one of this.#broadcasts.select(() => true)) one.gone(gone)
+      if (gone === undefined) return
+      for (const broadcast of this.#broadcasts.select(() => true)) broadcast.gone(gone)
     })
-    peer.onClose(() => {
-      for (const broadcast of this.#broadcasts.select(() => true))
-        broadcast.fail(
-          new PeerClosedError(`${broadcast.topic}: this peer closed before all had answered`),
-        )
-      this.#broadcasts.close()
-    })
+    peer.onClose(() => this.#close())
   }
 
   /** Broadcasts that have not settled. */
@@ -74,12 +74,15 @@ export class Topics {
         `${topic.name}: its schema is asynchronous, so publish() can't tell you what it says; use broadcast()`,
       )
     }
-    this.#send(topic, value, { flags: 0, id: 0 })
+    this.#send(topic, value, 0)
   }
 
   /** Sends to everyone who listens; the receipt tells of each when the last has run its subscribers. */
-  async broadcast(topic: Named<Topic>, value: unknown, options: CallOptions): Promise<Receipt> {
-    const { timeout = DEFAULT_TIMEOUT, signal } = options
+  async broadcast(
+    topic: Named<Topic>,
+    value: unknown,
+    { timeout = DEFAULT_TIMEOUT, signal }: CallOptions,
+  ): Promise<Receipt> {
     if (!(timeout > 0 && timeout <= MAX_TIMEOUT))
       throw new InvalidOptionError(
         `${topic.name}: "timeout" must be more than 0 and at most ${MAX_TIMEOUT} milliseconds, got ${String(timeout)}`,
@@ -87,143 +90,146 @@ export class Topics {
     this.#peer.assertOpen()
     const deadline = this.#peer.now() + timeout
     await validate(topic.schema, value, refuseRequest(topic.name, 'value'))
-    return new Promise((resolve, reject) => {
-      const abort = () =>
-        broadcast.fail(
-          new CancelledError(`${topic.name}: the publisher stopped waiting`, {
-            cause: signal?.reason,
-          }),
-        )
-      const settled = () => signal?.removeEventListener('abort', abort)
-      const broadcast = new Broadcast(this.#broadcasts, {
-        topic: topic.name,
-        deadline,
-        resolve: (receipt) => (settled(), resolve(receipt)),
-        reject: (error) => (settled(), reject(error)),
+    let abort = () => {}
+    try {
+      return await new Promise<Receipt>((resolve, reject) => {
+        const parts = { topic: topic.name, deadline, resolve, reject }
+        const broadcast = new Broadcast(this.#broadcasts, parts)
+        abort = () => broadcast.fail(givenUp(topic, signal))
+        if (signal?.aborted) return abort()
+        this.#send(topic, value, broadcast.id)
+        this.#broadcasts.add(broadcast)
+        signal?.addEventListener('abort', abort, { once: true })
       })
-      if (signal?.aborted) return abort()
-      this.#send(topic, value, { flags: Flag.acknowledge, id: broadcast.id })
-      this.#broadcasts.add(broadcast)
-      signal?.addEventListener('abort', abort, { once: true })
-    })
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
   }
 
-  /** Calls `subscriber` with each value from now on; the function returned ends that. */
-  subscribe(topic: Named<Topic>, subscriber: Subscriber): () => void {
+  /** Calls `subscriber` with each value from now on. `onDisconnect` is told when it was too slow for its policy. */
+  subscribe(
+    topic: Named<Topic>,
+    subscriber: Subscriber,
+    options: SubscribeOptions & { readonly onDisconnect?: (error: unknown) => void },
+  ): SubscriptionHandle {
     this.#peer.assertOpen()
-    let subscription = this.#subscriptions.get(topic.name)
-    if (subscription === undefined) {
-      subscription = { topic, subscribers: new Set() }
-      this.#subscriptions.set(topic.name, subscription)
-      this.#peer.announce({ subscribe: [topic.name] })
+    const { name } = topic
+    const queue = new SubscriberQueue({
+      topic: name,
+      subscriber,
+      options,
+      disconnect: (error) => {
+        this.#leave(name, queue)
+        if (options.onDisconnect) options.onDisconnect(error)
+        else this.#onError(error, name)
+      },
+    })
+    let audience = this.#audiences.get(name)
+    if (audience === undefined) {
+      audience = { topic, queues: new Set(), last: undefined }
+      this.#audiences.set(name, audience)
+      this.#peer.announce({ subscribe: [name] })
     }
-    // Wrapped, so that the same function subscribed twice is two subscriptions.
-    const own: Subscriber = (value, context) => subscriber(value, context)
-    const { subscribers } = subscription
-    subscribers.add(own)
-    return () => {
-      if (!subscribers.delete(own) || subscribers.size > 0) return
-      this.#subscriptions.delete(topic.name)
-      this.#peer.announce({ unsubscribe: [topic.name] })
-    }
+    audience.queues.add(queue)
+    const { last } = audience
+    if (last !== undefined)
+      this.#report(this.#runOne(queue, last.value, { ...last.delivery, retained: true }), name)
+    return { queue, stop: () => this.#leave(name, queue) }
   }
 
-  #send(topic: Named<Topic>, value: unknown, { flags, id }: { flags: number; id: number }): void {
-    const head: FrameHead = {
-      type: FrameType.publish,
-      flags,
-      ref: 0,
-      to: EVERYONE,
-      from: this.#peer.number,
-      id,
-      arg: topic.name.length,
-    }
-    send(this.#peer.linkToEveryone(), head, encodePublication, { topic: topic.name, value })
+  #leave(name: string, queue: SubscriberQueue): void {
+    const audience = this.#audiences.get(name)
+    if (audience?.queues.delete(queue) !== true) return
+    queue.close()
+    if (audience.queues.size > 0) return
+    this.#audiences.delete(name)
+    this.#peer.announce({ unsubscribe: [name] })
+  }
+
+  /** @param id of the broadcast; 0 when nobody waits */
+  #send(topic: Named<Topic>, value: unknown, id: number): void {
+    const flags = (id === 0 ? 0 : Flag.acknowledge) | (topic.retain ? Flag.retain : 0)
+    const arg = topic.name.length
+    const from = this.#peer.number
+    const head = { type: FrameType.publish, flags, ref: 0, to: EVERYONE, from, id, arg }
+    send(this.#peer.linkToEveryone(), head, encodePublication, { topic, value })
   }
 
   #receive(frame: Frame): void {
     if (frame.type === FrameType.publish) return this.#published(frame)
     const broadcast = this.#broadcasts.get(frame.id)
     if (broadcast === undefined) return // It timed out, or was given up.
-    if (frame.type === FrameType.receivers) {
-      const receivers = decodeValue(frame.bytes, frame.body, frame.end) as Receivers
-      broadcast.expect(receivers, (number) => this.#peer.directory.get(number))
-    } else
+    const body =
+      frame.body === frame.end ? undefined : decodeValue(frame.bytes, frame.body, frame.end)
+    if (frame.type === FrameType.receivers)
+      broadcast.expect(body as Receivers, (number) => this.#peer.directory.get(number))
+    else
       broadcast.applied(
         frame.from,
-        frame.body === frame.end
+        body === undefined
           ? undefined
-          : reviveFailure(
-              decodeValue(frame.bytes, frame.body, frame.end),
-              broadcast.topic,
-              `worker ${frame.from}`,
-            ),
+          : reviveFailure(body, broadcast.topic, `worker ${frame.from}`),
       )
   }
 
   #published(frame: Frame): void {
     const { id, from, flags } = frame
-    const nameEnd = frame.body + frame.arg
-    const subscription = this.#subscriptions.get(topicOf(frame))
-    const name = subscription?.topic.name ?? ''
-    const ran =
-      subscription === undefined
-        ? undefined // Unsubscribed while this was on its way.
-        : this.#run(subscription, decodeValue(frame.bytes, nameEnd, frame.end), from)
-    const waits = (flags & Flag.acknowledge) !== 0
-    if (ran === undefined) {
-      if (waits) this.#acknowledge(from, id, undefined)
-      return
-    }
-    ran.then(
-      () => waits && this.#acknowledge(from, id, undefined),
-      (error: unknown) =>
-        waits ? this.#acknowledge(from, id, { error }) : this.#onError(error, name),
-    )
+    const { name, version, valueAt } = readPublication(frame)
+    const audience = this.#audiences.get(name)
+    // Without one, the last subscriber left while this was on its way.
+    const running =
+      audience &&
+      this.#runAll(audience, decodeValue(frame.bytes, valueAt, frame.end), {
+        from: infoOf(this.#peer.directory.get(from) ?? { number: from, id: '' }),
+        version,
+        retained: (flags & Flag.replay) !== 0,
+      })
+    if ((flags & Flag.acknowledge) === 0) this.#report(running, name)
+    else if (running === undefined) this.#acknowledge(from, id, undefined)
+    else
+      running.then(
+        () => this.#acknowledge(from, id, undefined),
+        (error: unknown) => this.#acknowledge(from, id, { error }),
+      )
   }
 
   /** Runs all subscribers; `undefined` when they are done already. One that throws does not keep the value from the others. */
-  #run(
-    { topic, subscribers }: Subscription,
-    value: unknown,
-    from: number,
-  ): Promise<void> | undefined {
-    const member = this.#peer.directory.get(from)
-    const context = { from: member === undefined ? { number: from, id: '' } : infoOf(member) }
-    const waiting: Promise<unknown>[] = []
-    const deliver = (valid: unknown) => {
-      for (const subscriber of [...subscribers]) {
-        try {
-          const result = subscriber(valid, context)
-          if (result instanceof Promise) waiting.push(result)
-        } catch (error) {
-          waiting.push(Promise.reject(error))
-        }
-      }
+  #runAll(audience: Audience, value: unknown, delivery: Delivery): Promise<void> | undefined {
+    const { topic, queues } = audience
+    const deliver = (valid: unknown): Promise<void> | undefined => {
+      if (topic.retain) audience.last = { value: valid, delivery }
+      const running = [...queues].flatMap((queue) => this.#runOne(queue, valid, delivery) ?? [])
+      return running.length === 0 ? undefined : allDone(running)
     }
     try {
       const valid = validate(topic.schema, value, refuseRequest(topic.name, 'value'))
-      if (valid instanceof Promise) return valid.then(deliver).then(() => allDone(waiting))
-      deliver(valid)
+      return valid instanceof Promise ? valid.then(deliver) : deliver(valid)
     } catch (error) {
-      waiting.push(Promise.reject(error))
+      return Promise.reject(error)
     }
-    return waiting.length === 0 ? undefined : allDone(waiting)
+  }
+
+  #runOne(queue: SubscriberQueue, value: unknown, delivery: Delivery): Promise<void> | undefined {
+    try {
+      return queue.deliver(value, delivery)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** What goes wrong without a publisher that waits. What was dropped is counted, which is enough. */
+  #report(running: Promise<void> | undefined, name: string): void {
+    running?.catch((error: { readonly code?: string } | undefined) => {
+      if (error?.code !== 'OVERLOADED') this.#onError(error, name)
+    })
   }
 
   #acknowledge(to: number, id: number, failed: { readonly error: unknown } | undefined): void {
     const member = this.#peer.directory.get(to)
     if (member === undefined || this.#peer.closed) return
     const link = this.#peer.linkTo(member)
-    const head = {
-      type: FrameType.applied,
-      flags: 0,
-      ref: 0,
-      to,
-      from: this.#peer.number,
-      id,
-      arg: 0,
-    }
+    const from = this.#peer.number
+    const head = { type: FrameType.applied, flags: 0, ref: 0, to, from, id, arg: 0 }
     if (failed === undefined) return sendBare(link, head)
     const { error } = failed
     const failure =
@@ -232,109 +238,22 @@ export class Topics {
         : describeThrown(error, this.#peer.stacks)
     send(link, head, encodeValue, failure)
   }
+
+  #close(): void {
+    for (const broadcast of this.#broadcasts.select(() => true))
+      broadcast.fail(
+        new PeerClosedError(`${broadcast.topic}: this peer closed before all had answered`),
+      )
+    this.#broadcasts.close()
+  }
 }
 
-/** The topic's name in a publish frame. The router reads it too. */
-export function topicOf({ bytes, body, arg }: Frame): string {
-  return bytes.toString('latin1', body, body + arg)
-}
-
-function encodePublication(out: ByteWriter, { topic, value }: Publication): void {
-  out.ensure(topic.length)
-  out.position += out.buffer.write(topic, out.position, 'latin1')
-  encodeValue(out, value)
+function givenUp({ name }: Named<Topic>, signal: AbortSignal | undefined): CancelledError {
+  return new CancelledError(`${name}: the publisher stopped waiting`, { cause: signal?.reason })
 }
 
 /** Waits for all, and then fails with what the first to fail failed with. */
-async function allDone(waiting: readonly Promise<unknown>[]): Promise<void> {
-  const failed = (await Promise.allSettled(waiting)).find(({ status }) => status === 'rejected')
+async function allDone(running: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(running)).find(({ status }) => status === 'rejected')
   if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
-}
-
-interface BroadcastParts {
-  readonly topic: string
-  readonly deadline: number
-  readonly resolve: (receipt: Receipt) => void
-  readonly reject: (error: Error) => void
-}
-
-/** One broadcast that is waited for. Who is to answer comes from the router: it alone knows who was there when it passed. */
-class Broadcast implements Waiter {
-  readonly id: number
-  readonly #table: PendingTable<Broadcast>
-  readonly #parts: BroadcastParts
-  readonly #outcomes: Outcome<undefined>[] = []
-  /** Members that have not answered; `undefined` until the router has said who they are. */
-  #missing: Map<number, PeerInfo> | undefined
-
-  constructor(table: PendingTable<Broadcast>, parts: BroadcastParts) {
-    this.id = table.nextId()
-    this.#table = table
-    this.#parts = parts
-  }
-
-  get deadline(): number {
-    return this.#parts.deadline
-  }
-
-  get topic(): string {
-    return this.#parts.topic
-  }
-
-  expect({ sent, deaf }: Receivers, find: (number: number) => PeerInfo | undefined): void {
-    this.#missing = new Map()
-    for (const number of deaf)
-      this.#outcomes.push({
-        member: infoOf(find(number) ?? unknown(number)),
-        status: 'no-subscriber',
-      })
-    for (const number of sent) {
-      const member = find(number)
-      if (member !== undefined) this.#missing.set(number, infoOf(member))
-      else this.#outcomes.push({ member: unknown(number), status: 'exited' })
-    }
-    this.#settleWhenComplete()
-  }
-
-  applied(number: number, error: ClusterwireError | undefined): void {
-    const member = this.#missing?.get(number)
-    if (member === undefined) return // A member that the receipt does not wait for.
-    this.#settle(
-      error === undefined
-        ? { member, status: 'applied', value: undefined }
-        : { member, status: 'failed', error },
-    )
-  }
-
-  gone({ number }: PeerInfo): void {
-    const member = this.#missing?.get(number)
-    if (member !== undefined) this.#settle({ member, status: 'exited' })
-  }
-
-  expire(): void {
-    for (const member of this.#missing?.values() ?? [])
-      this.#outcomes.push({ member, status: 'timed-out' })
-    this.#parts.resolve(new CompleteReceipt(this.#outcomes))
-  }
-
-  fail(error: Error): void {
-    this.#table.remove(this.id)
-    this.#parts.reject(error)
-  }
-
-  #settle(outcome: Outcome<undefined>): void {
-    this.#missing?.delete(outcome.member.number)
-    this.#outcomes.push(outcome)
-    this.#settleWhenComplete()
-  }
-
-  #settleWhenComplete(): void {
-    if (this.#missing?.size !== 0) return
-    this.#table.remove(this.id)
-    this.#parts.resolve(new CompleteReceipt(this.#outcomes))
-  }
-}
-
-function unknown(number: number): PeerInfo {
-  return { number, id: '' }
 }

@@ -1,4 +1,4 @@
-export { ClusterPeer, type DrainHook, type Unsubscribe } from '../cluster-peer.js'
+export { ClusterPeer, type DrainHook } from '../cluster-peer.js'
 export type { Target } from '../routing.js'
 export {
   Primary,

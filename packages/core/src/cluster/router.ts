@@ -19,9 +19,10 @@ import {
   type Welcome,
 } from '../frames.js'
 import type { Peer } from '../peer.js'
-import { topicOf } from '../topics.js'
+import { stampVersion, topicOf } from '../publication.js'
 import type { Link } from '../transport.js'
 import { decodeValue, encodeValue } from '../transports/codec.js'
+import { FLAGS_AT, framesIn } from '../transports/framing.js'
 import { createLinkPair } from '../transports/memory.js'
 import { WayOut } from './way-out.js'
 
@@ -33,12 +34,19 @@ export interface AttachEvents {
   left?(reason: Error | undefined): void
 }
 
+/** Bytes that may wait for a member before publications to it are dropped. */
+const MAX_PUBLICATION_BACKLOG = 16 * 1024 * 1024
+
+const NOBODY: ReadonlySet<number> = new Set()
+
 /** The switchboard. */
 export class Router {
   readonly #peer: Peer
   readonly #links = new Map<number, Link>()
   /** Who listens to a topic. */
   readonly #listeners = new Map<string, Set<number>>()
+  /** The last value of each retained topic. */
+  readonly #retained = new Map<string, { readonly version: number; readonly bytes: Buffer }>()
   /** The primary's own peer on its way to itself, and to everyone. */
   readonly #toSelf: Link
   readonly #toEveryone: Link
@@ -154,7 +162,10 @@ export class Router {
 
   #announce({ subscribe = [], unsubscribe = [], ...change }: Announcement): void {
     const { number } = change
-    for (const topic of subscribe) this.#listenersOf(topic).add(number)
+    for (const topic of subscribe) {
+      this.#listenersOf(topic).add(number)
+      this.#replay(topic, number)
+    }
     for (const topic of unsubscribe) this.#listeners.get(topic)?.delete(number)
     if (change.id === undefined && change.state === undefined && change.procedures === undefined)
       return
@@ -177,23 +188,56 @@ export class Router {
    * gets it, and whoever gets ready later does so after it.
    */
   #publish(from: number, frame: Frame): void {
-    const numbers = this.#listeners.get(topicOf(frame)) ?? new Set<number>()
-    if ((frame.flags & Flag.acknowledge) !== 0) this.#tellReceivers(from, frame.id, numbers)
-    for (const number of numbers) this.#links.get(number)?.forward(frame)
+    const topic = topicOf(frame)
+    if ((frame.flags & Flag.retain) !== 0) this.#retain(topic, frame)
+    const listeners = this.#listeners.get(topic) ?? NOBODY
+    const lagging = [...listeners].filter((number) => this.#lags(number))
+    if ((frame.flags & Flag.acknowledge) !== 0)
+      this.#tellReceivers(from, frame.id, { listeners, lagging })
+    for (const number of listeners)
+      if (!lagging.includes(number)) this.#links.get(number)?.forward(frame)
   }
 
-  #tellReceivers(publisher: number, id: number, numbers: ReadonlySet<number>): void {
-    const { directory } = this.#peer
-    // One that is still booting gets the publication too, but may take long to answer.
-    const settled = directory.all().filter(({ state }) => state !== 'joined')
-    const listens = (number: number) => numbers.has(number)
-    const receivers: Receivers = {
-      sent: settled.map(({ number }) => number).filter(listens),
-      deaf: settled.map(({ number }) => number).filter((one) => one !== PRIMARY && !listens(one)),
-    }
+  /** Whether so much waits for a member already that publications would pile up without bound. */
+  #lags(number: number): boolean {
+    return (this.#links.get(number)?.queued ?? 0) > MAX_PUBLICATION_BACKLOG
+  }
+
+  #tellReceivers(
+    publisher: number,
+    id: number,
+    { listeners, lagging }: { listeners: ReadonlySet<number>; lagging: readonly number[] },
+  ): void {
     const link = this.#links.get(publisher)
-    if (link !== undefined)
-      send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+    if (link === undefined) return
+    // One that is still booting gets the publication too, but may take long to answer.
+    const settled = this.#peer.directory
+      .all()
+      .filter(({ state }) => state !== 'joined')
+      .map(({ number }) => number)
+    const listening = settled.filter((number) => listeners.has(number))
+    const receivers: Receivers = {
+      sent: listening.filter((number) => !lagging.includes(number)),
+      deaf: settled.filter((number) => number !== PRIMARY && !listeners.has(number)),
+      lagging: listening.filter((number) => lagging.includes(number)),
+    }
+    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+  }
+
+  /** Keeps the value, as the publisher's own bytes, in place of the one before it. */
+  #retain(topic: string, frame: Frame): void {
+    const version = (this.#retained.get(topic)?.version ?? 0) + 1
+    stampVersion(frame, version)
+    const bytes = Buffer.from(frame.bytes.subarray(frame.start, frame.end))
+    // Whoever gets it later has nobody to acknowledge it to.
+    bytes[FLAGS_AT] = (frame.flags | Flag.replay) & ~Flag.acknowledge
+    this.#retained.set(topic, { version, bytes })
+  }
+
+  #replay(topic: string, number: number): void {
+    const retained = this.#retained.get(topic)
+    if (retained === undefined) return
+    for (const frame of framesIn(retained.bytes)) this.#links.get(number)?.forward(frame)
   }
 }
 

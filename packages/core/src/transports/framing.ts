@@ -13,6 +13,9 @@ import { ByteWriter } from './bytes.js'
 
 const TWO_TO_32 = 2 ** 32
 
+/** Where a frame's flags stand. */
+export const FLAGS_AT = 5
+
 /** What a buffer begins with: a tick's worth of small frames. */
 const INITIAL_BYTES = 64 * 1024
 
@@ -209,7 +212,7 @@ export class FrameReader {
   }
 }
 
-function* framesIn(bytes: Buffer): Generator<Frame> {
+export function* framesIn(bytes: Buffer): Generator<Frame> {
   const frame = new ReceivedFrame()
   for (let at = 0; at < bytes.length; at = frame.end) {
     frame.set(bytes, at, at + bytes.readUInt32LE(at) + LENGTH_BYTES)

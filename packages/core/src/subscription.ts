@@ -1,0 +1,175 @@
+// One subscriber to one topic: values one after another, a bounded queue for those that come while it is busy.
+
+import { InvalidOptionError, OverloadedError } from './errors.js'
+import type { Delivery, Overflow, SubscribeOptions } from './infer.js'
+
+/** Gets a topic's values. While the promise that it returns is pending, the next ones wait. */
+export type Subscriber = (value: unknown, delivery: Delivery) => unknown
+
+interface Waiting {
+  readonly value: unknown
+  readonly delivery: Delivery
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+const LIMIT = 1_000
+const OVERFLOWS: readonly Overflow[] = ['drop-oldest', 'drop-newest', 'disconnect']
+
+/** A subscriber and what waits for it. No publisher ever waits for its queue: what does not fit is dropped, and counted. */
+export class SubscriberQueue {
+  /** Values that were dropped because the queue was full. */
+  dropped = 0
+  readonly #subscriber: Subscriber
+  readonly #topic: string
+  readonly #limit: number
+  readonly #overflow: Overflow
+  /** To be called when the queue is full and the policy is to disconnect. */
+  readonly #disconnect: (error: OverloadedError) => void
+  readonly #waiting: Waiting[] = []
+  #busy = false
+
+  /** @throws InvalidOptionError */
+  constructor(parts: {
+    readonly topic: string
+    readonly subscriber: Subscriber
+    readonly options: SubscribeOptions
+    readonly disconnect: (error: OverloadedError) => void
+  }) {
+    const { limit = LIMIT, overflow = 'drop-oldest' } = parts.options
+    if (!(Number.isInteger(limit) && limit >= 1))
+      throw new InvalidOptionError(
+        `subscribe(${parts.topic}): "limit" must be a whole number, 1 or more, got ${String(limit)}`,
+      )
+    if (!OVERFLOWS.includes(overflow))
+      throw new InvalidOptionError(
+        `subscribe(${parts.topic}): "overflow" must be one of ${OVERFLOWS.join(', ')}, got ${String(overflow)}`,
+      )
+    this.#topic = parts.topic
+    this.#subscriber = parts.subscriber
+    this.#limit = limit
+    this.#overflow = overflow
+    this.#disconnect = parts.disconnect
+  }
+
+  /**
+   * Hands a value over. `undefined`: the subscriber has had it. Else a promise of that, which rejects with what the subscriber throws,
+   * or with `OVERLOADED` when the value was dropped.
+   */
+  deliver(value: unknown, delivery: Delivery): Promise<void> | undefined {
+    if (!this.#busy) return this.#run(value, delivery)
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ value, delivery, resolve, reject })
+      if (this.#waiting.length > this.#limit) this.#overflown()
+    })
+  }
+
+  /** Lets go of what waits: there is no subscriber any more. */
+  close(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve()
+  }
+
+  /** @throws what the subscriber throws at once */
+  #run(value: unknown, delivery: Delivery): Promise<void> | undefined {
+    const result = this.#subscriber(value, delivery)
+    if (!(result instanceof Promise)) return undefined
+    this.#busy = true
+    return result.finally(() => this.#next())
+  }
+
+  #next(): void {
+    this.#busy = false
+    while (!this.#busy) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      try {
+        const running = this.#run(next.value, next.delivery)
+        if (running === undefined) next.resolve()
+        else running.then(next.resolve, next.reject)
+      } catch (error) {
+        next.reject(error)
+      }
+    }
+  }
+
+  #overflown(): void {
+    const error = new OverloadedError(
+      `${this.#topic}: ${this.#limit} values wait for a subscriber that does not keep up`,
+      { procedure: this.#topic },
+    )
+    const lost = this.#overflow === 'drop-oldest' ? this.#waiting.shift() : this.#waiting.pop()
+    this.dropped++
+    lost?.reject(error)
+    if (this.#overflow === 'disconnect') this.#disconnect(error)
+  }
+}
+
+/** A subscription without a function: its values wait in a queue until a `for await` takes them. */
+export class SubscriptionIterator implements AsyncIterableIterator<unknown, undefined> {
+  readonly #unsubscribe: () => void
+  /** Takes the value that the subscriber was called with. */
+  #offered: { readonly value: unknown; readonly taken: () => void } | undefined
+  #reader: ((result: IteratorResult<unknown, undefined>) => void) | undefined
+  #rejectReader: ((error: unknown) => void) | undefined
+  #error: unknown
+  #done = false
+
+  constructor(unsubscribe: () => void) {
+    this.#unsubscribe = unsubscribe
+  }
+
+  /** The subscriber: a value counts as applied when the loop has taken it. */
+  offer(value: unknown): Promise<void> | undefined {
+    if (this.#done) return undefined
+    const reader = this.#reader
+    this.#reader = undefined
+    if (reader !== undefined) {
+      reader({ value, done: false })
+      return undefined
+    }
+    return new Promise((taken) => {
+      this.#offered = { value, taken }
+    })
+  }
+
+  fail(error: unknown): void {
+    if (this.#done) return
+    this.#done = true
+    if (this.#rejectReader !== undefined && this.#reader !== undefined) this.#rejectReader(error)
+    else this.#error = error
+    this.#offered?.taken()
+  }
+
+  async next(): Promise<IteratorResult<unknown, undefined>> {
+    const offered = this.#offered
+    if (offered !== undefined) {
+      this.#offered = undefined
+      offered.taken()
+      return { value: offered.value, done: false }
+    }
+    if (this.#error !== undefined) {
+      const error = this.#error
+      this.#error = undefined
+      throw error
+    }
+    if (this.#done) return { value: undefined, done: true }
+    return new Promise((resolve, reject) => {
+      this.#reader = resolve
+      this.#rejectReader = reject
+    })
+  }
+
+  async return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#done = true
+    this.#reader?.({ value: undefined, done: true })
+    this.#reader = undefined
+    this.#offered?.taken()
+    this.#offered = undefined
+    this.#unsubscribe()
+    return { value: undefined, done: true }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+}

@@ -14,7 +14,7 @@ const packages = {
       ['frames.ts', 'schema.ts', 'errors.ts'],
       ['contract.ts', 'transports/bytes.ts'],
       ['infer.ts', 'transport.ts'],
-      ['failure.ts', 'pending.ts', 'streams.ts', 'validate.ts', 'receipt.ts', 'directory.ts'],
+      ['failure.ts', 'pending.ts', 'streams.ts', 'validate.ts', 'fingerprint.ts', 'receipt.ts', 'directory.ts'],
       ['transports/codec.ts', 'transports/codec/**', 'transports/framing.ts'],
       ['transports/lanes.ts', 'transports/dead-end.ts', 'exchange.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],

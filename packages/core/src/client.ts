@@ -2,6 +2,7 @@
 
 import type { Contract, Member as ContractMember, Named, Procedure } from './contract.js'
 import { MAX_TIMEOUT } from './contract.js'
+import type { Member } from './directory.js'
 import {
   CancelledError,
   type ClusterwireError,
@@ -10,6 +11,7 @@ import {
   WorkerLostError,
 } from './errors.js'
 import type { CallerEvents, OutgoingExchange } from './exchange.js'
+import { fingerprintOf } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { CallOptions, Client } from './infer.js'
 import type { Peer } from './peer.js'
@@ -134,7 +136,7 @@ class Call implements CallerEvents {
   error(error: ClusterwireError): void {
     if (this.#mayTryAgain(error)) {
       try {
-        return this.#attempt(this.#exchange?.member.number)
+        return this.#attempt(this.#exchange?.member)
       } catch (second) {
         // Nobody else is there: the first error says more than that.
         if (!(second instanceof NoWorkerError)) error = second as ClusterwireError
@@ -144,20 +146,21 @@ class Call implements CallerEvents {
     this.#parts.reject(error)
   }
 
-  #attempt(not?: number): void {
+  #attempt(not?: Member): void {
     const { peer, procedure, target, input } = this.#parts
     this.#attempts++
     const timeout = this.#deadline - peer.now()
-    const { member, ref } = route(
-      peer,
-      procedure.name,
+    const { name } = procedure
+    const { member, ref } = route(peer, {
+      procedure: name,
+      fingerprint: fingerprintOf(procedure),
       target,
-      not === undefined ? undefined : new Set([not]),
-    )
+      not,
+    })
     this.#exchange = peer.open({
       member,
       ref,
-      procedure: procedure.name,
+      procedure: name,
       encode: encodeValue,
       input,
       timeout,

@@ -1,15 +1,29 @@
 // Who is in the cluster, as one peer knows it: each member's state and what it serves, and the choice among those that could answer.
 
-import { type Announcement, type MemberDescription, type MemberState, PRIMARY } from './frames.js'
+import {
+  type Announcement,
+  type MemberDescription,
+  type MemberState,
+  PRIMARY,
+  type ServedProcedure,
+} from './frames.js'
 import type { PeerInfo } from './infer.js'
+
+/** How a member serves a procedure. */
+export interface Served {
+  /** The index by which frames name it. */
+  readonly ref: number
+  /** Tells versions of its schemas apart; "" when they can't be. */
+  readonly fingerprint: string
+}
 
 /** Another peer (or this one, as the others see it). */
 export class Member implements PeerInfo {
   readonly number: number
   readonly id: string
   state: MemberState | 'gone'
-  /** The index of each procedure that it serves: how frames name it. */
-  readonly procedures: Map<string, number> = new Map()
+  /** The procedures that it serves, by name. */
+  readonly procedures: Map<string, Served> = new Map()
   /** Exchanges that this peer has with it, as their caller. */
   pending = 0
 
@@ -20,8 +34,9 @@ export class Member implements PeerInfo {
     this.learn(procedures)
   }
 
-  learn(procedures: readonly string[]): void {
-    for (const name of procedures) this.procedures.set(name, this.procedures.size)
+  learn(procedures: readonly ServedProcedure[]): void {
+    for (const [name, fingerprint] of procedures)
+      this.procedures.set(name, { ref: this.procedures.size, fingerprint })
   }
 
   describe(): MemberDescription {
@@ -29,7 +44,7 @@ export class Member implements PeerInfo {
       number: this.number,
       id: this.id,
       state: this.state === 'gone' ? 'draining' : this.state,
-      procedures: [...this.procedures.keys()],
+      procedures: [...this.procedures].map(([name, { fingerprint }]) => [name, fingerprint]),
     }
   }
 
@@ -38,10 +53,9 @@ export class Member implements PeerInfo {
   }
 }
 
-/** A member that serves a certain procedure, and under which index. */
-export interface Candidate {
+/** A member that serves a certain procedure, and how. */
+export interface Candidate extends Served {
   readonly member: Member
-  readonly ref: number
 }
 
 /** The members that this peer knows. */
@@ -105,8 +119,8 @@ export class Directory {
     let found = this.#candidates.get(procedure)
     if (found === undefined) {
       found = this.ready().flatMap((member) => {
-        const ref = member.procedures.get(procedure)
-        return ref === undefined ? [] : [{ member, ref }]
+        const served = member.procedures.get(procedure)
+        return served === undefined ? [] : [{ member, ...served }]
       })
       this.#candidates.set(procedure, found)
     }

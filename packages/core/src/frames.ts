@@ -117,12 +117,15 @@ export interface Hello {
   readonly pid: number
 }
 
+/** A procedure that a member serves: its name, and the fingerprint of its schemas ("" when they have none). */
+export type ServedProcedure = readonly [name: string, fingerprint: string]
+
 /** What the router knows about a member. `procedures` are in the order of their index. */
 export interface MemberDescription {
   readonly number: number
   readonly id: string
   readonly state: MemberState
-  readonly procedures: readonly string[]
+  readonly procedures: readonly ServedProcedure[]
 }
 
 /** The router's answer to hello. */
@@ -136,7 +139,7 @@ export interface Announcement {
   readonly number: number
   readonly id?: string
   readonly state?: MemberState
-  readonly procedures?: readonly string[]
+  readonly procedures?: readonly ServedProcedure[]
   readonly subscribe?: readonly string[]
   readonly unsubscribe?: readonly string[]
 }

@@ -3,6 +3,7 @@
 import { type AnyHandler, ProcedureAnswer } from './answer.js'
 import type { Contract, Member as ContractMember, Named } from './contract.js'
 import { InvalidContractError } from './errors.js'
+import { fingerprintOf } from './fingerprint.js'
 import type { Peer } from './peer.js'
 import { StreamAnswer } from './stream-answer.js'
 
@@ -30,7 +31,8 @@ export function serve(
       )
   for (const [key, member] of served) {
     const answer = answerOf(peer, member, handlers[key] as AnyHandler)
-    peer.serve(member.name, (exchange, request) => answer.handle(exchange, request))
+    const fingerprint = fingerprintOf(member as Parameters<typeof fingerprintOf>[0])
+    peer.serve(member.name, (exchange, request) => answer.handle(exchange, request), fingerprint)
   }
 }
 

@@ -121,9 +121,10 @@ export class Peer implements Exchanger {
   /**
    * Serves a procedure: `handle` gets every request for it.
    *
+   * @param fingerprint tells versions of its schemas apart. Default: none, so that all versions count as the same
    * @throws InvalidContractError when this peer serves it already
    */
-  serve(name: string, handle: ExchangeHandler): void {
+  serve(name: string, handle: ExchangeHandler, fingerprint = ''): void {
     this.assertOpen()
     if (this.#names.has(name))
       throw new InvalidContractError(`${name} is served already; a peer serves each procedure once`)
@@ -131,7 +132,7 @@ export class Peer implements Exchanger {
       throw new InvalidContractError(`${name}: a peer serves 65 536 procedures at most`)
     this.#names.add(name)
     this.#procedures.push({ name, handle })
-    this.announce({ procedures: [name] })
+    this.announce({ procedures: [[name, fingerprint]] })
   }
 
   /**

@@ -1,6 +1,6 @@
 // Which member a call goes to.
 
-import type { Candidate, Directory } from './directory.js'
+import type { Candidate, Directory, Member } from './directory.js'
 import { InvalidOptionError, NoWorkerError, UnimplementedError } from './errors.js'
 import { PRIMARY } from './frames.js'
 import type { Peer } from './peer.js'
@@ -20,27 +20,30 @@ export function checkTarget({ to }: Target): void {
   )
 }
 
+/** What is to be routed. */
+export interface Query {
+  readonly procedure: string
+  /** The caller's own version of the procedure. */
+  readonly fingerprint: string
+  readonly target: Target
+  /** A member that has been tried already. */
+  readonly not?: Member | undefined
+}
+
 /**
  * Chooses who answers.
  *
- * @param not members that have been tried already
  * @throws NoWorkerError when nobody who could is there, UnimplementedError when those who are there do not serve it
  */
-export function route(
-  peer: Peer,
-  procedure: string,
-  target: Target,
-  not?: ReadonlySet<number>,
-): Candidate {
+export function route(peer: Peer, query: Query): Candidate {
   const { directory } = peer
-  if (target.to !== undefined)
-    return one(directory, procedure, target.to === 'primary' ? PRIMARY : target.to)
+  const { procedure, target, not } = query
+  if (target.to !== undefined) return one(directory, query, target.to)
   const all = directory.candidates(procedure)
   // A worker asks itself only when there is nobody else.
-  const others = all.filter(
-    ({ member }) => member.number !== peer.number && !not?.has(member.number),
-  )
-  const chosen = directory.pick(others) ?? (not === undefined ? all[0] : undefined)
+  const others = all.filter(({ member }) => member.number !== peer.number && member !== not)
+  const chosen =
+    directory.pick(sameVersion(others, query)) ?? (not === undefined ? all[0] : undefined)
   if (chosen !== undefined) return chosen
   if (directory.ready().length > 0 && all.length === 0)
     throw new UnimplementedError(
@@ -50,7 +53,17 @@ export function route(
   throw new NoWorkerError(`${procedure}: no worker is ready to answer`, { procedure })
 }
 
-function one(directory: Directory, procedure: string, number: number): Candidate {
+/** While two versions of a program run side by side, each asks its own kind, as long as there is one. */
+function sameVersion(
+  candidates: readonly Candidate[],
+  { fingerprint }: Query,
+): readonly Candidate[] {
+  const same = candidates.filter((candidate) => candidate.fingerprint === fingerprint)
+  return same.length > 0 ? same : candidates
+}
+
+function one(directory: Directory, { procedure }: Query, to: number | 'primary'): Candidate {
+  const number = to === 'primary' ? PRIMARY : to
   const member = directory.get(number)
   // A worker that is named gets calls while it drains, too: whoever names it has a reason.
   if (member === undefined || member.state === 'joined')
@@ -58,8 +71,8 @@ function one(directory: Directory, procedure: string, number: number): Candidate
       `${procedure}: worker ${number} is ${member === undefined ? 'not in the cluster' : 'not ready yet'}`,
       { procedure },
     )
-  const ref = member.procedures.get(procedure)
-  if (ref === undefined)
+  const served = member.procedures.get(procedure)
+  if (served === undefined)
     throw new UnimplementedError(`${procedure}: ${member} does not serve it`, { procedure })
-  return { member, ref }
+  return { member, ...served }
 }

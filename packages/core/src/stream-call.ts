@@ -4,6 +4,7 @@ import type { Named, Stream } from './contract.js'
 import { MAX_TIMEOUT } from './contract.js'
 import { CancelledError, InvalidOptionError, InvalidResponseError } from './errors.js'
 import { type CallerEvents, dataBytes, type OutgoingExchange } from './exchange.js'
+import { fingerprintOf } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { CallOptions, UploadCall } from './infer.js'
 import type { Peer } from './peer.js'
@@ -92,7 +93,11 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       this.#cancel(new CancelledError(`${name}: the caller aborted it`, { cause: signal?.reason }))
     if (signal?.aborted)
       return this.#inbox.fail(new CancelledError(`${name}: aborted before it began`))
-    const { member, ref } = route(peer, name, target)
+    const { member, ref } = route(peer, {
+      procedure: name,
+      fingerprint: fingerprintOf(stream),
+      target,
+    })
     this.#exchange = peer.open({
       member,
       ref,

@@ -2,15 +2,16 @@
 // past here.
 
 import type { Named, Procedure, Stream } from './contract.js'
-import { ClusterwireError, DeclaredError } from './errors.js'
-import type { IncomingExchange } from './exchange.js'
-import { describeError, describeThrown } from './failure.js'
+import { DeclaredError } from './errors.js'
+import { describe, describeThrown, nameProcedure, withoutDetails } from './failure.js'
 import type { Failure, Frame } from './frames.js'
-import type { ErrorMakers, HandlerContext, PeerInfo } from './infer.js'
+import type { IncomingExchange } from './incoming.js'
+import type { ErrorMakers, HandlerContext, Meta, PeerInfo } from './infer.js'
+import { Limiter } from './limiter.js'
 import type { Peer } from './peer.js'
 import type { AnySchema } from './schema.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
-import { refuseRequest, refuseResponse, validate } from './validate.js'
+import { type Refuse, refuseRequest, refuseResponse, validate } from './validate.js'
 
 /** A user's handler, as this sees it. */
 export type AnyHandler = (input: unknown, context: HandlerContext<Procedure>) => unknown
@@ -21,26 +22,32 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   readonly #peer: Peer
   readonly #handler: AnyHandler
   readonly #errors: ErrorMakers<Procedure>
+  readonly #limiter: Limiter | undefined
+  readonly #refuseInput: Refuse
+  protected readonly refuseOutput: Refuse
 
   constructor(peer: Peer, member: M, handler: AnyHandler) {
     this.#peer = peer
     this.member = member
     this.#handler = handler
     this.#errors = makersOf(member)
+    this.#refuseInput = refuseRequest(member.name)
+    this.refuseOutput = refuseResponse(member.name)
+    if (member.kind === 'procedure' && member.concurrency < Number.POSITIVE_INFINITY)
+      this.#limiter = new Limiter(member.name, member, peer.clock)
   }
 
   /** @throws MalformedError when the request's body is not one: the link that brought it is to blame */
   handle(exchange: IncomingExchange, request: Frame): void {
-    const input = decodeValue(request.bytes, request.body, request.end)
+    const input = decodeValue(request.bytes, exchange.inputAt, request.end)
     const context = this.contextOf(exchange, this.#errors)
     try {
-      const valid = validate(this.member.input, input, refuseRequest(this.member.name))
+      const valid = validate(this.member.input, input, this.#refuseInput)
       if (valid instanceof Promise)
-        valid.then(
-          (value) => this.#run(exchange, value, context),
-          (error: unknown) => this.refuse(exchange, error),
-        )
-      else this.#run(exchange, valid, context)
+        valid
+          .then((value) => this.#enter(exchange, value, context))
+          .catch((error: unknown) => this.refuse(exchange, error))
+      else this.#enter(exchange, valid, context)
     } catch (error) {
       this.refuse(exchange, error)
     }
@@ -55,12 +62,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   /** Fails with what validating or encoding threw: ours says what is wrong, anything else comes out of the user's schema or value. */
   protected refuse(exchange: IncomingExchange, error: unknown): void {
-    failSafely(
-      exchange,
-      error instanceof ClusterwireError
-        ? describeError(error)
-        : describeThrown(error, this.#peer.stacks),
-    )
+    failSafely(exchange, describe(nameProcedure(this.member.name, error), this.#peer.stacks))
   }
 
   /** Fails with what the handler threw. */
@@ -77,18 +79,37 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     )
   }
 
+  /** Runs the handler when it is this call's turn. */
+  #enter(exchange: IncomingExchange, input: unknown, context: Context): void {
+    if (exchange.over) return
+    if (this.#limiter === undefined) return this.#run(exchange, input, context)
+    this.#limiter.enter(
+      exchange,
+      () => this.#run(exchange, input, context),
+      (error) => this.refuse(exchange, error),
+    )
+  }
+
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
     let result: unknown
     try {
-      result = this.#handler(input, context)
+      const { nests, scopes } = this.#peer
+      result =
+        nests && scopes !== undefined
+          ? scopes.run(exchange, () => this.#handler(input, context))
+          : this.#handler(input, context)
       if (isThenable(result)) {
         result.then(
           (value) => this.#give(exchange, value, context),
-          (thrown: unknown) => this.threw(exchange, thrown),
+          (thrown: unknown) => {
+            this.#limiter?.leave()
+            this.threw(exchange, thrown)
+          },
         )
         return
       }
     } catch (thrown) {
+      this.#limiter?.leave()
       this.threw(exchange, thrown)
       return
     }
@@ -96,6 +117,8 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   }
 
   #give(exchange: IncomingExchange, result: unknown, context: Context): void {
+    // The place is free when the handler is done, not when its caller has gone: what runs, runs.
+    this.#limiter?.leave()
     if (exchange.over) return
     try {
       this.give(exchange, result, context)
@@ -108,9 +131,9 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 /** Answers one procedure. */
 export class ProcedureAnswer extends Answer<Named<Procedure>> {
   protected give(exchange: IncomingExchange, result: unknown): void {
-    const { output: schema, name } = this.member
+    const { output: schema } = this.member
     if (schema === undefined) return exchange.reply(encodeValue, undefined)
-    const valid = validate(schema, result, refuseResponse(name))
+    const valid = validate(schema, result, this.refuseOutput)
     if (valid instanceof Promise)
       valid
         .then((value) => exchange.reply(encodeValue, value))
@@ -139,6 +162,10 @@ export class Context implements HandlerContext<Procedure> {
 
   get from(): PeerInfo {
     return this.#exchange.member
+  }
+
+  get meta(): Meta {
+    return this.#exchange.meta
   }
 }
 
@@ -170,8 +197,6 @@ function failSafely(exchange: IncomingExchange, failure: Failure): void {
   try {
     exchange.fail(failure)
   } catch (error) {
-    const why = error instanceof Error ? error.message : 'it can not be encoded'
-    const message = `${failure.message.slice(0, 1024)} (its details could not be sent: ${why})`
-    exchange.fail({ code: 'HANDLER_ERROR', message })
+    exchange.fail(withoutDetails(failure, error))
   }
 }

@@ -1,6 +1,6 @@
 // One publication that is waited for: who is to answer, who has, and the receipt when that is complete.
 
-import { type ClusterwireError, OverloadedError } from './errors.js'
+import { type ClusterwireError, DeadlineExceededError, OverloadedError } from './errors.js'
 import type { Receivers } from './frames.js'
 import type { Outcome, PeerInfo, Receipt, ReceiptEnd } from './infer.js'
 import type { PendingTable, Waiter } from './pending.js'
@@ -68,7 +68,13 @@ export class Broadcast implements Waiter {
   }
 
   expire(): void {
-    for (const member of this.#missing?.values() ?? [])
+    if (this.#missing === undefined)
+      return this.#parts.reject(
+        new DeadlineExceededError(`${this.topic}: it did not get to the primary in time`, {
+          procedure: this.topic,
+        }),
+      )
+    for (const member of this.#missing.values())
       this.#outcomes.push({ member, status: 'timed-out' })
     this.#resolve('timeout')
   }

@@ -61,11 +61,12 @@ export class ClusterPeer implements PeerInfo {
    * Creates a client: the contract's procedures as methods. Each call is validated here, sent, and settles exactly once: with the
    * answer, or with one of the errors of errors.ts.
    *
-   * @param target `{ to }` a worker's number or "primary". Default: the ready worker with the fewest calls pending
+   * @param target `{ to }` a worker's number or "primary"; `{ key }` for the same worker with the same key. Default: the ready worker with the fewest calls pending
    * @throws InvalidContractError, InvalidOptionError
    */
   client<C extends Contract>(contract: C, target: Target = {}): Client<C> {
     assertContract(contract)
+    this.peer.nests = true
     return this.#clients.create(contract, target)
   }
 
@@ -75,6 +76,7 @@ export class ClusterPeer implements PeerInfo {
    */
   all<C extends Contract>(contract: C): GatherClient<C> {
     assertContract(contract)
+    this.peer.nests = true
     return gatherClient(this.peer, contract)
   }
 

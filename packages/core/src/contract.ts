@@ -15,6 +15,16 @@ export interface Procedure<
   readonly errors: E
   readonly idempotent: boolean
   readonly timeout: number
+  readonly concurrency: number
+  readonly queue: QueueLimits
+}
+
+/** How many calls may wait, and how long: at a worker that runs as many as it may, or here until a worker is ready. */
+export interface QueueLimits {
+  /** Calls that may wait. The next one fails with `OVERLOADED` at once. Default 1000 */
+  readonly limit: number
+  /** Milliseconds that one may wait. Then it fails with `OVERLOADED`, or with `NO_WORKER` when none was ready. Default 5 000 */
+  readonly timeout: number
 }
 
 /** One request, many values in either direction. Made by {@link stream}. */
@@ -65,6 +75,18 @@ export const DEFAULT_TIMEOUT = 30_000
 /** The longest timeout there is, in milliseconds: what a 32-bit timer can hold (24.8 days). */
 export const MAX_TIMEOUT: number = 2 ** 31 - 1
 
+/** Whether a call can take so many milliseconds. */
+export function isTimeout(ms: unknown): ms is number {
+  return typeof ms === 'number' && ms > 0 && ms <= MAX_TIMEOUT
+}
+
+/** The codes of errors.ts: a declared error with one of these could not be told from Clusterwire's own. */
+const OWN_CODES = new Set(
+  'CALL_TOO_DEEP CANCELLED DEADLINE_EXCEEDED DRAINING FRAME_TOO_LARGE HANDLER_ERROR INCOMPATIBLE INVALID_CONTRACT INVALID_OPTION INVALID_REQUEST INVALID_RESPONSE INVALID_VALUE NOT_IN_CLUSTER NO_WORKER OVERLOADED PEER_CLOSED PROTOCOL_ERROR UNIMPLEMENTED WORKER_BOOT WORKER_LOST'.split(
+    ' ',
+  ),
+)
+
 /** Names that would break the typed client: a promise's own, an object's own, and what inspection and JSON look for. */
 const RESERVED = new Set(
   'then catch finally constructor prototype __proto__ toString toJSON valueOf toLocaleString hasOwnProperty isPrototypeOf propertyIsEnumerable inspect asymmetricMatch nodeType $$typeof'.split(
@@ -80,6 +102,8 @@ const RESERVED = new Set(
  * @param options.errors declared errors, by code, with the schema of each one's data
  * @param options.idempotent whether running it twice does no harm, which allows a second attempt on another peer. Default `false`
  * @param options.timeout milliseconds that a call may take. Default 30 000
+ * @param options.concurrency how many calls each worker runs at once. Default: no limit
+ * @param options.queue how many calls may wait, and how long. Default 1000, and 5 000 ms
  * @throws InvalidContractError when an option is not usable
  */
 export function procedure<
@@ -93,6 +117,8 @@ export function procedure<
     readonly errors?: E
     readonly idempotent?: boolean
     readonly timeout?: number
+    readonly concurrency?: number
+    readonly queue?: Partial<QueueLimits>
   } = {},
 ): Procedure<I, O, E> {
   checkSchema('procedure', 'input', options.input)
@@ -104,6 +130,11 @@ export function procedure<
     errors: checkErrors('procedure', options.errors) as E,
     idempotent: options.idempotent ?? false,
     timeout: checkTimeout('procedure', options.timeout),
+    concurrency: checkCount('concurrency', options.concurrency ?? Number.POSITIVE_INFINITY),
+    queue: Object.freeze({
+      limit: checkCount('queue.limit', options.queue?.limit ?? 1_000),
+      timeout: checkTimeout('procedure', options.queue?.timeout ?? 5_000),
+    }),
   })
 }
 
@@ -197,14 +228,25 @@ function checkErrors(maker: string, errors: ErrorSchemas = {}): ErrorSchemas {
       throw new InvalidContractError(
         `${maker}: the error code "${code}" must be written LIKE_THIS (capitals, digits and "_")`,
       )
+    if (OWN_CODES.has(code))
+      throw new InvalidContractError(
+        `${maker}: the error code "${code}" is one of Clusterwire's own; choose another`,
+      )
     checkSchema(maker, `errors.${code}`, schema)
   }
   return errors
 }
 
 function checkTimeout(maker: string, timeout = DEFAULT_TIMEOUT): number {
-  if (timeout > 0 && timeout <= MAX_TIMEOUT) return timeout
+  if (isTimeout(timeout)) return timeout
   throw new InvalidContractError(
     `${maker}: "timeout" must be more than 0 and at most ${MAX_TIMEOUT} milliseconds, got ${String(timeout)}`,
+  )
+}
+
+function checkCount(option: string, count: number): number {
+  if (count >= 1 && (Number.isInteger(count) || count === Number.POSITIVE_INFINITY)) return count
+  throw new InvalidContractError(
+    `procedure: "${option}" must be a whole number, 1 or more, got ${String(count)}`,
   )
 }

@@ -64,6 +64,8 @@ export class Directory {
   readonly #listeners = new Set<(gone?: Member) => void>()
   /** Ready workers that serve a procedure, by its name; forgotten whenever a member changes. */
   readonly #candidates = new Map<string, readonly Candidate[]>()
+  /** Grows with every change: what was worked out from an older version is to be worked out anew. */
+  version = 0
   /** Where the next choice among equals begins. */
   #turn = 0
 
@@ -141,6 +143,7 @@ export class Directory {
   }
 
   #changed(gone?: Member): void {
+    this.version++
     this.#candidates.clear()
     for (const listener of this.#listeners) listener(gone)
   }

@@ -115,9 +115,21 @@ export class WorkerLostError extends ClusterwireError {
   }
 }
 
-/** A queue is full. Nothing was sent; try again later. */
+/** A queue is full, or its first in line has waited too long. Nothing has run. */
 export class OverloadedError extends ClusterwireError {
   readonly code = 'OVERLOADED' as const
+  /** Milliseconds after which it makes sense to try again. */
+  readonly retryAfter: number
+
+  constructor(message: string, details: ErrorDetails & { retryAfter?: number } = {}) {
+    super(message, details)
+    this.retryAfter = details.retryAfter ?? 1_000
+  }
+}
+
+/** Handlers call each other in a circle, or too deep: the call would be the seventeenth in its chain. */
+export class CallTooDeepError extends ClusterwireError {
+  readonly code = 'CALL_TOO_DEEP' as const
 }
 
 /** One message is larger than a frame may be. Nothing was sent; the link goes on. */
@@ -138,6 +150,13 @@ export class FrameTooLargeError extends ClusterwireError {
 /** The two peers' versions, of the protocol or of a contract, do not fit together. */
 export class IncompatibleError extends ClusterwireError {
   readonly code = 'INCOMPATIBLE' as const
+  /** The fields that differ, where it is a contract. */
+  readonly issues: readonly SchemaIssue[]
+
+  constructor(message: string, details: ErrorDetails & { issues?: readonly SchemaIssue[] } = {}) {
+    super(message, details)
+    this.issues = details.issues ?? []
+  }
 }
 
 /** This peer is shutting down and takes no new work. */

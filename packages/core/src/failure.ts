@@ -1,8 +1,9 @@
 // Errors across a boundary: what went wrong here becomes a Failure, and a Failure becomes an error of errors.ts there.
 
 import {
+  CallTooDeepError,
   CancelledError,
-  type ClusterwireError,
+  ClusterwireError,
   DeadlineExceededError,
   DeclaredError,
   DrainingError,
@@ -28,6 +29,34 @@ const MAX_CAUSES = 8
 
 /** Longer texts are cut: a message is for people. */
 const MAX_TEXT = 8 * 1024
+
+/** An error about a value, as one that names the procedure (or topic) which the value was for. */
+export function nameProcedure(procedure: string, error: unknown): unknown {
+  const own = attempt(() => (error instanceof ClusterwireError ? error : undefined))
+  if (own === undefined) return error
+  const text = `${procedure}: ${own.message}`
+  const details = { procedure, ...('cause' in own && { cause: own.cause }) }
+  if (own instanceof InvalidValueError) return new InvalidValueError(text, details)
+  if (own instanceof FrameTooLargeError)
+    return new FrameTooLargeError(text, { ...details, size: own.size, limit: own.limit })
+  return own
+}
+
+/** Describes what validating, encoding or a subscriber threw: an error of ours speaks for itself, anything else came out of a user's code. */
+export function describe(error: unknown, stacks: boolean): Failure {
+  return attempt(() => error instanceof ClusterwireError)
+    ? describeError(error as ClusterwireError)
+    : describeThrown(error, stacks)
+}
+
+/** What is left of a failure when its details can't be sent. */
+export function withoutDetails({ message }: Failure, error: unknown): Failure {
+  const why = error instanceof Error ? error.message : 'they can not be encoded'
+  return {
+    code: 'HANDLER_ERROR',
+    message: `${message.slice(0, 1024)} (its details could not be sent: ${why})`,
+  }
+}
 
 /** Describes one of our own errors, which says by itself what went wrong. */
 export function describeError(error: ClusterwireError): Failure {
@@ -87,6 +116,7 @@ function dataOf(error: ClusterwireError): unknown {
   if (error instanceof InvalidRequestError || error instanceof InvalidResponseError)
     return error.issues.map(plainIssue)
   if (error instanceof WorkerLostError) return error.started
+  if (error instanceof OverloadedError) return error.retryAfter
   if (error instanceof FrameTooLargeError) return { size: error.size, limit: error.limit }
   return undefined
 }
@@ -106,7 +136,7 @@ const PLAIN = new Map<string, new (message: string, details: ErrorDetails) => Cl
   ['INCOMPATIBLE', IncompatibleError],
   ['INVALID_VALUE', InvalidValueError],
   ['NO_WORKER', NoWorkerError],
-  ['OVERLOADED', OverloadedError],
+  ['CALL_TOO_DEEP', CallTooDeepError],
   ['PEER_CLOSED', PeerClosedError],
   ['PROTOCOL_ERROR', ProtocolError],
   ['UNIMPLEMENTED', UnimplementedError],
@@ -132,6 +162,11 @@ export function reviveFailure(received: unknown, procedure: string, who: string)
       return new InvalidResponseError(text, { ...details, issues: asIssues(data) })
     case 'WORKER_LOST':
       return new WorkerLostError(text, { ...details, started: data === 'no' ? 'no' : 'unknown' })
+    case 'OVERLOADED':
+      return new OverloadedError(text, {
+        ...details,
+        ...(typeof data === 'number' && { retryAfter: data }),
+      })
     case 'FRAME_TOO_LARGE':
       return new FrameTooLargeError(text, { size: 0, limit: 0, ...details, ...(data as object) })
     case undefined:

@@ -77,6 +77,8 @@ export const Flag = {
   retain: 16,
   /** publish: a value that was kept, for one who has just subscribed. */
   replay: 32,
+  /** open: before the request stand the depth of the call chain (u8), the metadata's size (u32) and the metadata. */
+  meta: 64,
 } as const
 
 /** Why a caller cancels. */

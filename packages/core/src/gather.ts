@@ -1,11 +1,12 @@
 // One call to every ready worker, and what became of each.
 
-import { call } from './client.js'
+import { call } from './call.js'
 import type { Contract, Member as ContractMember, Named, Procedure } from './contract.js'
 import { InvalidOptionError } from './errors.js'
 import type { GatherClient, GatherOptions, Outcome, PeerInfo, Receipt } from './infer.js'
 import type { Peer } from './peer.js'
 import { CompleteReceipt, infoOf } from './receipt.js'
+import { Route } from './routing.js'
 import { refuseRequest, validate } from './validate.js'
 
 /** Makes a contract's procedures into methods that ask every worker that is ready when they are called. */
@@ -39,6 +40,7 @@ async function gather(
   procedure: Named<Procedure>,
   { input, options }: GatherRequest,
 ): Promise<Receipt<unknown>> {
+  peer.assertOpen()
   const needed = neededOf(procedure, options)
   const members = peer.directory.ready()
   // Once for all: what does not fit says nothing about any member.
@@ -51,7 +53,11 @@ async function gather(
     members.map(async (member): Promise<Outcome<unknown>> => {
       const who = infoOf(member)
       try {
-        const value = await call(peer, procedure, { to: member.number }, input, callOptions)
+        const value = await call({
+          route: new Route(peer, procedure, { to: member.number }),
+          input,
+          options: callOptions,
+        })
         applied++
         if (applied === needed) enough.abort()
         return { member: who, status: 'applied', value }

@@ -5,6 +5,7 @@ export type {
   Members,
   Named,
   Procedure,
+  QueueLimits,
   Stream,
   Topic,
 } from './contract.js'
@@ -24,6 +25,7 @@ export type {
   HandlerInput,
   HandlerOutput,
   Handlers,
+  Meta,
   Outcome,
   Overflow,
   PeerInfo,

@@ -35,12 +35,17 @@ export type ErrorMakers<P extends { readonly errors: Readonly<Record<string, Any
   ) => DeclaredError<Code, InputOf<P['errors'][Code]>>
 }
 
+/** What travels with a call beside its input: a request id, a tenant, a trace. Nested calls carry it on. */
+export type Meta = Readonly<Record<string, string>>
+
 /** How one call differs from what its procedure says. */
 export interface CallOptions {
   /** Milliseconds until the call fails with `DEADLINE_EXCEEDED`. Default: the procedure's. */
   readonly timeout?: number | undefined
   /** Aborting it fails the call with `CANCELLED` and aborts the handler's signal. */
   readonly signal?: AbortSignal | undefined
+  /** Travels to the handler's `meta`. Default: what the request that is being handled came with, if one is */
+  readonly meta?: Meta | undefined
 }
 
 /** The peer at the other end. */
@@ -61,6 +66,8 @@ export interface HandlerContext<
   readonly deadline: number
   /** Who is calling. */
   readonly from: PeerInfo
+  /** What the caller sent along. */
+  readonly meta: Meta
   /** Makers of the declared errors: `throw errors.UNKNOWN_SKU({ sku })`. */
   readonly errors: ErrorMakers<P>
 }

@@ -1,14 +1,8 @@
 export { type Candidate, Directory, type Member } from './directory.js'
-export {
-  type CalleeEvents,
-  type CallerEvents,
-  dataBytes,
-  type Encode,
-  type IncomingExchange,
-  type OutgoingExchange,
-  type Request,
-} from './exchange.js'
+export { dataBytes, type Encode, type Exchange } from './exchange.js'
 export type { Frame, FrameHead } from './frames.js'
+export type { CalleeEvents, IncomingExchange } from './incoming.js'
+export type { CallerEvents, OutgoingExchange, Request } from './outgoing.js'
 export { type ExchangeHandler, Peer, type PeerOptions } from './peer.js'
 export { PIECE_BYTES, WINDOW_BYTES } from './streams.js'
 export type { Clock, Link, LinkEvents } from './transport.js'

@@ -10,18 +10,16 @@ import {
   PeerClosedError,
   ProtocolError,
 } from './errors.js'
-import {
-  Caller,
-  type Exchanger,
-  IncomingExchange,
-  OutgoingExchange,
-  type Request,
-  send,
-} from './exchange.js'
+import { type Exchange, type Exchanger, send } from './exchange.js'
+import { describeError, nameProcedure } from './failure.js'
 import { type Announcement, CancelReason, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
+import { Caller, IncomingExchange, type ScopeStore } from './incoming.js'
+import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
 import { PendingTable } from './pending.js'
+import { RetryBudget } from './retry-budget.js'
 import type { Clock, Link } from './transport.js'
 import { DEAD_END } from './transports/dead-end.js'
+import { WaitingRoom } from './waiting-room.js'
 
 /** Answers a procedure's requests. The frame is good until it returns. */
 export type ExchangeHandler = (exchange: IncomingExchange, request: Frame) => void
@@ -39,6 +37,8 @@ export interface PeerOptions {
   readonly announce: (change: Omit<Announcement, 'number'>) => void
   /** Whether stack traces of handlers' errors may reach callers. Default `true` */
   readonly stacks?: boolean | undefined
+  /** Knows which request the running code is handling. Without one, nested calls inherit nothing. */
+  readonly scopes?: ScopeStore | undefined
   /** Bytes that may wait for a link whose other side does not read; beyond them calls fail with `OVERLOADED`. Default 64 MiB */
   readonly maxQueuedBytes?: number | undefined
 }
@@ -50,6 +50,8 @@ export type PublicationReceiver = (frame: Frame) => void
 export interface PeerCounters {
   /** Answers that came after their call had timed out or been cancelled. */
   late: number
+  /** Frames of other workers that broke the rules. (One of an adjacent peer ends its link instead.) */
+  violations: number
 }
 
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
@@ -61,7 +63,12 @@ export class Peer implements Exchanger {
   readonly clock: Clock
   readonly directory: Directory = new Directory()
   readonly stacks: boolean
-  readonly counters: PeerCounters = { late: 0 }
+  /** Set when this peer makes calls: only then need its handlers run in a scope. */
+  nests = false
+  readonly counters: PeerCounters = { late: 0, violations: 0 }
+  /** Calls that wait for a worker to get ready. */
+  readonly waiting: WaitingRoom
+  readonly retries: RetryBudget = new RetryBudget()
   /** Set by topics.ts. */
   onPublication: PublicationReceiver | undefined
   readonly #options: PeerOptions
@@ -75,7 +82,7 @@ export class Peer implements Exchanger {
   readonly #closeListeners = new Set<() => void>()
   /** Asked whenever an exchange that is served here ends; set while somebody waits for that. */
   #onAnswered: (() => void) | undefined
-  #closed: Error | undefined
+  #closed: PeerClosedError | undefined
 
   constructor(options: PeerOptions) {
     this.id = options.id
@@ -85,11 +92,12 @@ export class Peer implements Exchanger {
     this.#options = options
     this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
     this.#pending = new PendingTable(options.clock)
+    this.waiting = new WaitingRoom(options.clock, this.directory)
   }
 
   /** Exchanges begun here that have not ended. */
   get pending(): number {
-    return this.#pending.size
+    return this.#pending.size + this.waiting.size
   }
 
   /** Exchanges of others that have not been answered. */
@@ -99,6 +107,10 @@ export class Peer implements Exchanger {
 
   get closed(): boolean {
     return this.#closed !== undefined
+  }
+
+  get scopes(): ScopeStore | undefined {
+    return this.#options.scopes
   }
 
   now(): number {
@@ -153,14 +165,18 @@ export class Peer implements Exchanger {
     const exchange = new OutgoingExchange(this, this.#pending.nextId(), request)
     const head = {
       type: FrameType.open,
-      flags: request.upload ? Flag.upload : 0,
+      flags: (request.upload ? Flag.upload : 0) | (request.origin === undefined ? 0 : Flag.meta),
       ref: request.ref,
       to: member.number,
       from: this.number,
       id: exchange.id,
       arg: Math.ceil(request.timeout),
     }
-    send(link, head, request.encode, request.input)
+    try {
+      send(link, head, encodeRequest, request)
+    } catch (error) {
+      throw nameProcedure(procedure, error)
+    }
     this.#pending.add(exchange)
     member.pending++
     // Died between the choice and here: nothing will ever say so again.
@@ -168,7 +184,7 @@ export class Peer implements Exchanger {
     return exchange
   }
 
-  ended(exchange: OutgoingExchange): boolean {
+  ended(exchange: Exchange): boolean {
     if (!this.#pending.remove(exchange.id)) return false
     exchange.member.pending--
     return true
@@ -211,6 +227,20 @@ export class Peer implements Exchanger {
       default:
         throw new ProtocolError(`A frame of type ${frame.type} is not for a peer`)
     }
+  }
+
+  /**
+   * A frame that only passed through the adjacent peer broke the rules: what it belongs to ends, and nothing else. The link is not to
+   * blame, and to end it would let any worker end any other.
+   */
+  violated(frame: Frame, cause: unknown): void {
+    this.counters.violations++
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const error = new ProtocolError(`Peer ${frame.from} broke the protocol: ${why}`, { cause })
+    if (frame.type === FrameType.open) this.#served(frame)?.fail(describeError(error))
+    else if ((frame.flags & Flag.toCallee) !== 0) this.#served(frame)?.cancel(error)
+    else if (this.#pending.get(frame.id)?.member.number === frame.from)
+      this.#pending.get(frame.id)?.cancel(error)
   }
 
   /** A frame of ours was certainly never handed over. */
@@ -260,10 +290,12 @@ export class Peer implements Exchanger {
   close(why: string, cause?: Error): void {
     if (this.#closed !== undefined) return
     this.#closed = new PeerClosedError(`This peer is closed: ${why}`, cause && { cause })
-    for (const member of this.directory.all()) this.gone(member.number, why)
-    this.#pending.close()
+    this.waiting.close(this.#closed)
+    // First: it is this peer that goes, and not, as the next step has it, all the others.
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()
+    for (const member of this.directory.all()) this.gone(member.number, why)
+    this.#pending.close()
   }
 
   assertOpen(): void {

@@ -1,5 +1,7 @@
 // The exchanges that a peer has begun and not yet seen the end of: found by id, and ended when their time is up.
 
+import { MAX_TIMEOUT } from './contract.js'
+import { IdTable } from './id-table.js'
 import type { Clock } from './transport.js'
 
 /** What can wait in the table. */
@@ -20,7 +22,7 @@ export interface Waiter {
  */
 export class PendingTable<W extends Waiter> {
   readonly #clock: Clock
-  readonly #waiters = new Map<number, W>()
+  readonly #waiters = new IdTable<W>()
   /** Ids are never used twice: a late answer can find nobody but the one who asked. 2^53 of them last longer than any process. */
   #lastId = 0
   /** The time that the timer runs to. Never later than the earliest deadline in the table. */
@@ -45,7 +47,7 @@ export class PendingTable<W extends Waiter> {
   }
 
   add(waiter: W): void {
-    this.#waiters.set(waiter.id, waiter)
+    this.#waiters.add(waiter)
     if (waiter.deadline < this.#alarm) this.#setAlarm(waiter.deadline)
   }
 
@@ -58,9 +60,9 @@ export class PendingTable<W extends Waiter> {
     return this.#waiters.delete(id)
   }
 
-  /** Those that the test picks, as they are now: the table may change while they are gone through. */
+  /** Those that the test picks, the oldest first, as they are now: the table may change while they are gone through. */
   select(test: (waiter: W) => boolean): W[] {
-    return [...this.#waiters.values()].filter(test)
+    return [...this.#waiters.values()].filter(test).sort((one, other) => one.id - other.id)
   }
 
   /** Stops the timer. */
@@ -74,9 +76,9 @@ export class PendingTable<W extends Waiter> {
     this.#cancelAlarm?.()
     this.#alarm = time
     // A timer may fire up to one millisecond early (Node truncates), so it is set to the millisecond after.
-    this.#cancelAlarm = this.#clock.after(Math.max(1, Math.ceil(time - this.#clock.now())), () =>
-      this.#sweep(),
-    )
+    const ms = Math.max(1, Math.ceil(time - this.#clock.now()))
+    // The sum of now and the longest timeout may be rounded up to more than a timer can hold. It then fires early, to be set again.
+    this.#cancelAlarm = this.#clock.after(Math.min(ms, MAX_TIMEOUT), () => this.#sweep())
   }
 
   #sweep(): void {

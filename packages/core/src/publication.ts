@@ -6,6 +6,7 @@
 //      arg bytes      8, with flag retain
 
 import type { Named, Topic } from './contract.js'
+import { ProtocolError } from './errors.js'
 import { Flag, type Frame } from './frames.js'
 import type { ByteWriter } from './transports/bytes.js'
 import { encodeValue } from './transports/codec.js'
@@ -22,6 +23,12 @@ export function encodePublication(out: ByteWriter, { topic, value }: Publication
   out.position += out.buffer.write(topic.name, out.position, 'latin1')
   if (topic.retain) out.f64(0)
   encodeValue(out, value)
+}
+
+/** @throws ProtocolError when what should stand before the value does not fit into the frame */
+export function checkPublication({ arg, body, end, flags, from }: Frame): void {
+  if (body + arg + ((flags & Flag.retain) !== 0 ? 8 : 0) > end)
+    throw new ProtocolError(`Peer ${from} published without a topic`)
 }
 
 /** The topic's name. */

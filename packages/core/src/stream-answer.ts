@@ -2,11 +2,12 @@
 
 import { Answer, Context } from './answer.js'
 import type { Named, Procedure, Stream } from './contract.js'
-import { dataBytes, type IncomingExchange } from './exchange.js'
+import { dataBytes } from './exchange.js'
+import type { IncomingExchange } from './incoming.js'
 import type { ErrorMakers } from './infer.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { refuseRequest, refuseResponse, validate } from './validate.js'
-import { Inbox, Outbox } from './values.js'
+import { Inbox, Outbox, Unfit } from './values.js'
 
 /** Answers one stream. */
 export class StreamAnswer extends Answer<Named<Stream>> {
@@ -20,10 +21,11 @@ export class StreamAnswer extends Answer<Named<Stream>> {
   protected give(exchange: IncomingExchange, result: unknown, context: StreamContext): void {
     this.#send(exchange, result, context).then(
       (all) => all && exchange.reply(encodeValue, undefined),
-      (thrown: unknown) =>
-        thrown instanceof Unfit
-          ? this.refuse(exchange, thrown.error)
-          : this.threw(exchange, thrown),
+      (thrown: unknown) => {
+        const unfit = Unfit.in(thrown)
+        if (unfit === undefined) this.threw(exchange, thrown)
+        else this.refuse(exchange, unfit.error)
+      },
     )
   }
 
@@ -45,15 +47,6 @@ export class StreamAnswer extends Answer<Named<Stream>> {
     if (isMany(result)) return outbox.send(result, check)
     if (output !== undefined) await outbox.put(await check(result))
     return !exchange.over
-  }
-}
-
-/** Tells a value that does not fit from what the handler throws itself. */
-class Unfit {
-  readonly error: unknown
-
-  constructor(error: unknown) {
-    this.error = error
   }
 }
 

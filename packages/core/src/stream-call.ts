@@ -1,17 +1,19 @@
 // A stream on the caller's side: an async iterable that begins when it is first asked for a value.
 
+import { onAbort } from './abort.js'
+import { originOf } from './call.js'
 import type { Named, Stream } from './contract.js'
-import { MAX_TIMEOUT } from './contract.js'
+import { isTimeout, MAX_TIMEOUT } from './contract.js'
 import { CancelledError, InvalidOptionError, InvalidResponseError } from './errors.js'
-import { type CallerEvents, dataBytes, type OutgoingExchange } from './exchange.js'
-import { fingerprintOf } from './fingerprint.js'
+import { dataBytes } from './exchange.js'
+import { nameProcedure } from './failure.js'
 import type { Frame } from './frames.js'
 import type { CallOptions, UploadCall } from './infer.js'
-import type { Peer } from './peer.js'
-import { route, type Target } from './routing.js'
+import type { CallerEvents, OutgoingExchange } from './outgoing.js'
+import type { Route } from './routing.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { refuseRequest, validate } from './validate.js'
-import { Inbox, Outbox } from './values.js'
+import { Inbox, Outbox, Unfit } from './values.js'
 
 /** How one stream differs from what its contract says. */
 export interface StreamOptions extends CallOptions {
@@ -19,9 +21,7 @@ export interface StreamOptions extends CallOptions {
 }
 
 interface StreamParts {
-  readonly peer: Peer
-  readonly stream: Named<Stream>
-  readonly target: Target
+  readonly route: Route<Named<Stream>>
   readonly input: unknown
   readonly options: StreamOptions
 }
@@ -29,7 +29,7 @@ interface StreamParts {
 /** Makes the iterable of a stream's values; with an upload, it can be awaited for its only value instead. */
 export function callStream(parts: StreamParts): AsyncIterableIterator<unknown> {
   const call = new StreamCall(parts)
-  return parts.stream.upload === undefined ? call : Object.assign(call, thenable(call))
+  return parts.route.member.upload === undefined ? call : Object.assign(call, thenable(call))
 }
 
 class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEvents {
@@ -44,7 +44,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     this.#parts = parts
     this.#inbox = new Inbox({
       consumed: (bytes) => this.#exchange?.consumed(bytes),
-      left: () => this.#cancel(new CancelledError(`${parts.stream.name}: the reader left`)),
+      left: () => this.#cancel(new CancelledError(`${parts.route.member.name}: the reader left`)),
     })
   }
 
@@ -82,22 +82,22 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   }
 
   async #begin(): Promise<void> {
-    const { peer, stream, target, input, options } = this.#parts
+    const { route, input, options } = this.#parts
+    const { member: stream, peer } = route
     const { signal, upload } = options
     const { name } = stream
     if (stream.upload !== undefined && upload === undefined)
       throw new InvalidOptionError(`${name}: pass what is to be uploaded as the option "upload"`)
     const timeout = timeoutOf(this.#parts)
-    await validate(stream.input, input, refuseRequest(name))
+    await validate(stream.input, input, route.refuseInput)
     const abort = () =>
       this.#cancel(new CancelledError(`${name}: the caller aborted it`, { cause: signal?.reason }))
+    if (this.#inbox.ended) return // Its reader has left meanwhile.
     if (signal?.aborted)
       return this.#inbox.fail(new CancelledError(`${name}: aborted before it began`))
-    const { member, ref } = route(peer, {
-      procedure: name,
-      fingerprint: fingerprintOf(stream),
-      target,
-    })
+    const running = peer.scopes?.getStore()
+    const scope = running?.over === true ? undefined : running
+    const { member, ref } = route.choose()
     this.#exchange = peer.open({
       member,
       ref,
@@ -106,16 +106,21 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       input,
       timeout,
       upload: upload !== undefined,
+      origin: originOf(name, options, scope),
       events: this,
     })
-    signal?.addEventListener('abort', abort, { once: true })
-    this.#forgetSignal = () => signal?.removeEventListener('abort', abort)
+    const forgetSignal = signal && onAbort(signal, abort)
+    const forgetScope = scope?.onCancel(abort)
+    this.#forgetSignal = () => {
+      forgetSignal?.()
+      forgetScope?.()
+    }
     if (upload !== undefined) this.#upload(this.#exchange, upload)
   }
 
   /** Sends what is to be uploaded. If that breaks, the stream does: the handler must not take what it got for the whole. */
   #upload(exchange: OutgoingExchange, source: AsyncIterable<unknown> | Iterable<unknown>): void {
-    const { stream } = this.#parts
+    const { member: stream } = this.#parts.route
     this.#outbox = new Outbox(exchange)
     const check = (value: unknown) => {
       const valid = validate(stream.upload, value, refuseRequest(stream.name, 'upload'))
@@ -124,11 +129,14 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     }
     this.#outbox.send(source, check).then(
       (all) => all && exchange.end(),
-      (error: Error) => this.#cancel(error),
+      (thrown: unknown) => {
+        const unfit = Unfit.in(thrown)
+        this.#cancel(unfit === undefined ? thrown : nameProcedure(stream.name, unfit.error))
+      },
     )
   }
 
-  #cancel(error: Error): void {
+  #cancel(error: unknown): void {
     this.#settled()
     this.#exchange?.abandon()
     this.#inbox.fail(error)
@@ -142,9 +150,13 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
 
 /** What makes a stream with an upload awaitable. */
 function thenable(call: StreamCall): Pick<UploadCall<unknown>, 'then'> {
+  let value: Promise<unknown> | undefined
   return {
     // biome-ignore lint/suspicious/noThenProperty: awaiting it is its purpose.
-    then: (onValue, onError) => onlyValue(call).then(onValue, onError),
+    then(onValue, onError) {
+      value ??= onlyValue(call)
+      return value.then(onValue, onError)
+    },
   }
 }
 
@@ -158,9 +170,9 @@ async function onlyValue(call: StreamCall): Promise<unknown> {
   throw new InvalidResponseError(message, { issues: [{ message }] })
 }
 
-function timeoutOf({ stream, options }: StreamParts): number {
+function timeoutOf({ route: { member: stream }, options }: StreamParts): number {
   const { timeout = stream.timeout } = options
-  if (timeout >= 0 && timeout <= MAX_TIMEOUT) return timeout
+  if (timeout === 0 || isTimeout(timeout)) return timeout
   throw new InvalidOptionError(
     `${stream.name}: "timeout" must be milliseconds, 0 (none) to ${MAX_TIMEOUT}, got ${String(timeout)}`,
   )

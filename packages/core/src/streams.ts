@@ -3,6 +3,8 @@
 // Each direction starts with a window of WINDOW_BYTES. Data uses it up; the receiver gives it back as its user consumes. So a slow
 // reader stops its own writer and nobody else, and what a stream can pile up is bounded (as in HTTP/2, RFC 9113 section 5.2).
 
+import { ProtocolError } from './errors.js'
+
 /** How many bytes of data frames a sender may send before the receiver has consumed any. */
 export const WINDOW_BYTES: number = 256 * 1024
 
@@ -21,10 +23,16 @@ export class SendWindow {
     this.#credit -= bytes
   }
 
-  /** Whether this opened a window that was closed. */
+  /**
+   * Whether this opened a window that was closed.
+   *
+   * @throws ProtocolError when more comes back than was spent: it would let the sender pile up what nobody reads
+   */
   grant(bytes: number): boolean {
     const wasClosed = this.#credit <= 0
     this.#credit += bytes
+    if (this.#credit > WINDOW_BYTES)
+      throw new ProtocolError(`${bytes} bytes of credit came back, more than had been spent`)
     return wasClosed && this.#credit > 0
   }
 }

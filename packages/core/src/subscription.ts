@@ -72,9 +72,9 @@ export class SubscriberQueue {
   /** @throws what the subscriber throws at once */
   #run(value: unknown, delivery: Delivery): Promise<void> | undefined {
     const result = this.#subscriber(value, delivery)
-    if (!(result instanceof Promise)) return undefined
+    if (!isThenable(result)) return undefined
     this.#busy = true
-    return result.finally(() => this.#next())
+    return Promise.resolve(result).finally(() => this.#next())
   }
 
   #next(): void {
@@ -102,6 +102,11 @@ export class SubscriberQueue {
     lost?.reject(error)
     if (this.#overflow === 'disconnect') this.#disconnect(error)
   }
+}
+
+/** Promises, and what behaves like one: a query builder runs only when it is waited for. */
+function isThenable(value: unknown): value is PromiseLike<void> {
+  return typeof (value as PromiseLike<void> | null | undefined)?.then === 'function'
 }
 
 /** A subscription without a function: its values wait in a queue until a `for await` takes them. */

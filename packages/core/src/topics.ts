@@ -1,17 +1,17 @@
 // Publications: values that go to every peer that listens, and the subscriptions that get them.
 
+import { onAbort } from './abort.js'
 import { Broadcast } from './broadcast.js'
 import type { Named, Topic } from './contract.js'
-import { DEFAULT_TIMEOUT, MAX_TIMEOUT } from './contract.js'
+import { DEFAULT_TIMEOUT, isTimeout, MAX_TIMEOUT } from './contract.js'
 import {
   CancelledError,
-  ClusterwireError,
   InvalidContractError,
   InvalidOptionError,
   PeerClosedError,
 } from './errors.js'
 import { send, sendBare } from './exchange.js'
-import { describeError, describeThrown, reviveFailure } from './failure.js'
+import { describe, nameProcedure, reviveFailure, withoutDetails } from './failure.js'
 import { EVERYONE, Flag, type Frame, FrameType, type Receivers } from './frames.js'
 import type { CallOptions, Delivery, Receipt, SubscribeOptions } from './infer.js'
 import type { Peer } from './peer.js'
@@ -83,26 +83,26 @@ export class Topics {
     value: unknown,
     { timeout = DEFAULT_TIMEOUT, signal }: CallOptions,
   ): Promise<Receipt> {
-    if (!(timeout > 0 && timeout <= MAX_TIMEOUT))
+    if (!isTimeout(timeout))
       throw new InvalidOptionError(
         `${topic.name}: "timeout" must be more than 0 and at most ${MAX_TIMEOUT} milliseconds, got ${String(timeout)}`,
       )
     this.#peer.assertOpen()
     const deadline = this.#peer.now() + timeout
     await validate(topic.schema, value, refuseRequest(topic.name, 'value'))
-    let abort = () => {}
+    let forgetSignal: (() => void) | undefined
     try {
       return await new Promise<Receipt>((resolve, reject) => {
         const parts = { topic: topic.name, deadline, resolve, reject }
         const broadcast = new Broadcast(this.#broadcasts, parts)
-        abort = () => broadcast.fail(givenUp(topic, signal))
+        const abort = () => broadcast.fail(givenUp(topic, signal))
         if (signal?.aborted) return abort()
         this.#send(topic, value, broadcast.id)
         this.#broadcasts.add(broadcast)
-        signal?.addEventListener('abort', abort, { once: true })
+        forgetSignal = signal && onAbort(signal, abort)
       })
     } finally {
-      signal?.removeEventListener('abort', abort)
+      forgetSignal?.()
     }
   }
 
@@ -152,7 +152,11 @@ export class Topics {
     const arg = topic.name.length
     const from = this.#peer.number
     const head = { type: FrameType.publish, flags, ref: 0, to: EVERYONE, from, id, arg }
-    send(this.#peer.linkToEveryone(), head, encodePublication, { topic, value })
+    try {
+      send(this.#peer.linkToEveryone(), head, encodePublication, { topic, value })
+    } catch (error) {
+      throw nameProcedure(topic.name, error)
+    }
   }
 
   #receive(frame: Frame): void {
@@ -231,12 +235,12 @@ export class Topics {
     const from = this.#peer.number
     const head = { type: FrameType.applied, flags: 0, ref: 0, to, from, id, arg: 0 }
     if (failed === undefined) return sendBare(link, head)
-    const { error } = failed
-    const failure =
-      error instanceof ClusterwireError
-        ? describeError(error)
-        : describeThrown(error, this.#peer.stacks)
-    send(link, head, encodeValue, failure)
+    const failure = describe(failed.error, this.#peer.stacks)
+    try {
+      send(link, head, encodeValue, failure)
+    } catch (error) {
+      send(link, head, encodeValue, withoutDetails(failure, error))
+    }
   }
 
   #close(): void {

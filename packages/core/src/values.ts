@@ -1,6 +1,6 @@
 // Values in and out of an exchange as async iterables: what comes in waits here until it is asked for, what goes out waits for credit.
 
-import type { IncomingExchange, OutgoingExchange } from './exchange.js'
+import type { Exchange } from './exchange.js'
 import { encodeValue } from './transports/codec.js'
 
 /** What an inbox tells of its reader. */
@@ -42,6 +42,11 @@ export class Inbox<T> implements AsyncIterableIterator<T, undefined> {
     }
     reader.resolve({ value, done: false })
     this.#events.consumed(bytes)
+  }
+
+  /** Whether it has ended, or its reader has left. */
+  get ended(): boolean {
+    return this.#end !== undefined
   }
 
   /** No more will come. */
@@ -89,12 +94,28 @@ export class Inbox<T> implements AsyncIterableIterator<T, undefined> {
   }
 }
 
+/** What is wrong with a value, told apart from what its source throws. */
+export class Unfit {
+  readonly #error: unknown
+
+  constructor(error: unknown) {
+    this.#error = error
+  }
+
+  /** What is wrong, if that was thrown; else undefined. Looks at nothing else: what a source throws may be a Proxy. */
+  static in(thrown: unknown): { readonly error: unknown } | undefined {
+    return typeof thrown === 'object' && thrown !== null && #error in thrown
+      ? { error: thrown.#error }
+      : undefined
+  }
+}
+
 /** Where values are asked for no faster than they leave. */
 export class Outbox {
-  readonly #exchange: OutgoingExchange | IncomingExchange
+  readonly #exchange: Exchange
   #resume: (() => void) | undefined
 
-  constructor(exchange: OutgoingExchange | IncomingExchange) {
+  constructor(exchange: Exchange) {
     this.#exchange = exchange
   }
 
@@ -108,7 +129,7 @@ export class Outbox {
    * Sends all values of `source`, each after `prepare` has had it. Stops, and closes the source, when the exchange is over.
    *
    * @returns whether all were sent
-   * @throws what the source throws, or `prepare`, or what is wrong with a value
+   * @throws what the source throws, or `prepare`; Unfit when a value can't be sent
    */
   async send<T>(
     source: AsyncIterable<T> | Iterable<T>,
@@ -122,12 +143,20 @@ export class Outbox {
     return !this.#exchange.over
   }
 
-  /** Sends one value, when there is credit. */
+  /**
+   * Sends one value, when there is credit.
+   *
+   * @throws Unfit when it can't be sent
+   */
   async put(value: unknown): Promise<void> {
     while (!this.#exchange.writable && !this.#exchange.over)
       await new Promise<void>((resolve) => {
         this.#resume = resolve
       })
-    this.#exchange.write(encodeValue, value)
+    try {
+      this.#exchange.write(encodeValue, value)
+    } catch (error) {
+      throw new Unfit(error)
+    }
   }
 }

@@ -4,13 +4,15 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { EventEmitter } from 'eventemitter3'
 import { nanoid } from 'nanoid'
+import { call } from '../call.js'
 import { ClusterPeer } from '../cluster-peer.js'
 import { DrainingError, InvalidOptionError } from '../errors.js'
 import { Peer } from '../peer.js'
+import { Route } from '../routing.js'
 import { Backoff } from './backoff.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import { atMost, printError, showStacks } from './process.js'
+import { atMost, createScopes, printError, showStacks } from './process.js'
 import { Router } from './router.js'
 import { closeOnSignals } from './signals.js'
 import {
@@ -101,6 +103,7 @@ export class Primary extends ClusterPeer {
           linkTo,
           announce,
           stacks: showStacks(),
+          scopes: createScopes(),
         }),
     )
     super(router.peer, options.onError)
@@ -165,9 +168,12 @@ export class Primary extends ClusterPeer {
 
   /** Resolves when the worker has finished, or is gone, or did not finish in time. */
   async #drain(worker: WorkerProcess, graceMs: number): Promise<void> {
-    const control = this.client(workerControl, { to: worker.number })
     try {
-      await control.drain({ graceMs }, { timeout: graceMs + 500 })
+      await call({
+        route: new Route(this.peer, workerControl.drain, { to: worker.number }),
+        input: { graceMs },
+        options: { timeout: graceMs + 500 },
+      })
     } catch {
       worker.kill('SIGKILL') // It is gone, or stuck; either way there is nothing to wait for.
     }

@@ -1,5 +1,13 @@
 // What the primary and the workers share as processes.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingExchange, ScopeStore } from '../incoming.js'
+
+/** Which request the running code is handling: nested calls inherit its deadline, cancellation and metadata. */
+export function createScopes(): ScopeStore {
+  return new AsyncLocalStorage<IncomingExchange>()
+}
+
 /** Where errors go that have nobody else to go to. */
 export function printError(error: unknown, where: string): void {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)

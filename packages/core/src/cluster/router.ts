@@ -1,7 +1,7 @@
 // The primary's switchboard: every link of the cluster ends here. It knows who is there, passes frames on without looking into their
 // bodies, and gives publications to those who listen.
 
-import { IncompatibleError, ProtocolError, WorkerLostError } from '../errors.js'
+import { ProtocolError, WorkerLostError } from '../errors.js'
 import { send } from '../exchange.js'
 import { describeError } from '../failure.js'
 import {
@@ -14,16 +14,16 @@ import {
   type Hello,
   type MemberState,
   PRIMARY,
-  PROTOCOL_VERSION,
   type Receivers,
   type Welcome,
 } from '../frames.js'
 import type { Peer } from '../peer.js'
-import { stampVersion, topicOf } from '../publication.js'
+import { checkPublication, stampVersion, topicOf } from '../publication.js'
 import type { Link } from '../transport.js'
-import { decodeValue, encodeValue } from '../transports/codec.js'
+import { encodeValue } from '../transports/codec.js'
 import { FLAGS_AT, framesIn } from '../transports/framing.js'
 import { createLinkPair } from '../transports/memory.js'
+import { readAnnouncement, readHello } from './claims.js'
 import { WayOut } from './way-out.js'
 
 /** What the router tells of one link. */
@@ -64,7 +64,7 @@ export class Router {
       (change) => this.#announce({ ...change, number: PRIMARY }),
     )
     this.#peer.directory.add({ number: PRIMARY, id: this.#peer.id, state: 'ready', procedures: [] })
-    near.start({ frame: (frame) => this.#peer.receive(frame), closed() {} })
+    near.start({ frame: (frame) => this.#deliver(frame), closed() {} })
     far.start({ frame: (frame) => this.#passOn(frame), closed() {} })
   }
 
@@ -123,9 +123,19 @@ export class Router {
       throw new ProtocolError(`Worker ${from} sent a frame in the name of peer ${frame.from}`)
     if (frame.type === FrameType.announce) this.#announced(from, frame)
     else if (frame.type === FrameType.publish) this.#publish(from, frame)
-    else if (frame.type < FrameType.open)
-      throw new ProtocolError(`Worker ${from} sent ${frame.type}`)
+    else if (frame.type < FrameType.open || frame.type === FrameType.receivers)
+      throw new ProtocolError(`Worker ${from} sent a frame of type ${frame.type}`)
     else this.#passOn(frame)
+  }
+
+  /** Gives the primary's own peer what comes to it as one of many: for what is wrong with that, the one who published it is to blame. */
+  #deliver(frame: Frame): void {
+    try {
+      this.#peer.receive(frame)
+    } catch (error) {
+      if (frame.from === PRIMARY) throw error
+      this.#links.get(frame.from)?.destroy(error as Error)
+    }
   }
 
   #passOn(frame: Frame): void {
@@ -149,15 +159,7 @@ export class Router {
   }
 
   #announced(number: number, frame: Frame): void {
-    const change = decodeValue(frame.bytes, frame.body, frame.end) as Announcement
-    // A member speaks of what it serves and listens to; what state it is in is for the primary to say.
-    const { procedures, subscribe, unsubscribe } = change
-    this.#announce({
-      number,
-      ...(procedures && { procedures }),
-      ...(subscribe && { subscribe }),
-      ...(unsubscribe && { unsubscribe }),
-    })
+    this.#announce({ ...readAnnouncement(frame), number })
   }
 
   #announce({ subscribe = [], unsubscribe = [], ...change }: Announcement): void {
@@ -188,6 +190,7 @@ export class Router {
    * gets it, and whoever gets ready later does so after it.
    */
   #publish(from: number, frame: Frame): void {
+    checkPublication(frame)
     const topic = topicOf(frame)
     if ((frame.flags & Flag.retain) !== 0) this.#retain(topic, frame)
     const listeners = this.#listeners.get(topic) ?? NOBODY
@@ -243,14 +246,4 @@ export class Router {
 
 function headOf(type: number, to: number): FrameHead {
   return { type, flags: 0, ref: 0, to, from: PRIMARY, id: 0, arg: 0 }
-}
-
-function readHello(frame: Frame): Hello {
-  if (frame.type !== FrameType.hello)
-    throw new ProtocolError(`The first frame of a link must be hello, not ${frame.type}`)
-  if (frame.arg !== PROTOCOL_VERSION)
-    throw new IncompatibleError(
-      `The worker speaks version ${frame.arg} of the protocol, the primary version ${PROTOCOL_VERSION}; both must use the same @clusterwire/core`,
-    )
-  return decodeValue(frame.bytes, frame.body, frame.end) as Hello
 }

@@ -17,7 +17,8 @@ import type { Link } from '../transport.js'
 import { decodeValue, encodeValue } from '../transports/codec.js'
 
 /** What a member brings along. */
-export interface JoinOptions extends Pick<PeerOptions, 'clock' | 'stacks' | 'maxQueuedBytes'> {
+export interface JoinOptions
+  extends Pick<PeerOptions, 'clock' | 'stacks' | 'scopes' | 'maxQueuedBytes'> {
   readonly link: Link
   readonly hello: Hello
   /** The link ended; the peer is closed. Not told when joining fails. */
@@ -54,7 +55,10 @@ export function joinOver({ link, hello, onLost, ...options }: JoinOptions): Prom
 function peerFrom(
   frame: Frame,
   hello: Hello,
-  { link, ...options }: Pick<JoinOptions, 'link' | 'clock' | 'stacks' | 'maxQueuedBytes'>,
+  {
+    link,
+    ...options
+  }: Pick<JoinOptions, 'link' | 'clock' | 'stacks' | 'scopes' | 'maxQueuedBytes'>,
 ): Peer {
   if (frame.type !== FrameType.welcome)
     throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)
@@ -83,7 +87,17 @@ function receive(peer: Peer, frame: Frame): void {
     case FrameType.welcome:
       throw new ProtocolError(`The primary sent a second welcome`)
     default:
-      peer.receive(frame)
+      receiveFromMember(peer, frame)
+  }
+}
+
+/** The primary passes other workers' frames on unseen: what is wrong with one says nothing about the link. */
+function receiveFromMember(peer: Peer, frame: Frame): void {
+  try {
+    peer.receive(frame)
+  } catch (error) {
+    if (frame.from === PRIMARY) throw error
+    peer.violated(frame, error)
   }
 }
 

@@ -1,15 +1,16 @@
 // A worker: joins the cluster that started its process, and leaves it when told to.
 
 import cluster from 'node:cluster'
-import { Socket } from 'node:net'
 import { nanoid } from 'nanoid'
+import { call } from '../call.js'
 import { ClusterPeer } from '../cluster-peer.js'
 import { DrainingError, NotInClusterError } from '../errors.js'
 import type { Peer } from '../peer.js'
+import { Route } from '../routing.js'
 import { SocketLink } from '../transports/socket.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import { atMost, printError, showStacks } from './process.js'
+import { atMost, createScopes, printError, showStacks } from './process.js'
 import { LINK_ENV } from './supervisor.js'
 import { joinOver } from './uplink.js'
 
@@ -50,13 +51,14 @@ async function join({
   delete process.env[LINK_ENV]
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
-  const link = new SocketLink(new Socket({ fd, readable: true, writable: true }), maxFrameBytes)
+  const link = new SocketLink(fd, maxFrameBytes)
   let worker: ClusterWorker | undefined
   const peer = await joinOver({
     link,
     hello: { id: nanoid(), pid: process.pid },
     clock: systemClock,
     stacks: showStacks(),
+    scopes: createScopes(),
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.
     onLost: () => process.exit(worker?.draining ? 0 : ORPHANED),
   })
@@ -88,7 +90,11 @@ export class ClusterWorker extends ClusterPeer {
   async ready(): Promise<void> {
     if (this.#draining)
       throw new DrainingError('This worker is draining and takes no work any more')
-    await this.client(primaryControl, { to: 'primary' }).ready()
+    await call({
+      route: new Route(this.peer, primaryControl.ready, { to: 'primary' }),
+      input: undefined,
+      options: {},
+    })
   }
 
   async #drain(graceMs: number): Promise<void> {

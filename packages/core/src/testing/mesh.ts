@@ -2,6 +2,8 @@
 
 import { nanoid } from 'nanoid'
 import { systemClock } from '../cluster/clock.js'
+import { primaryControl } from '../cluster/control.js'
+import { createScopes } from '../cluster/process.js'
 import { Router } from '../cluster/router.js'
 import { joinOver } from '../cluster/uplink.js'
 import { ClusterPeer } from '../cluster-peer.js'
@@ -26,20 +28,15 @@ export interface MeshOptions {
 /** A worker of a mesh. */
 export class MeshPeer extends ClusterPeer {
   readonly #link: Link
-  readonly #ready: () => void
 
-  constructor(
-    peer: Peer,
-    parts: { link: Link; ready: () => void; onError: (error: unknown, where: string) => void },
-  ) {
+  constructor(peer: Peer, parts: { link: Link; onError: (error: unknown, where: string) => void }) {
     super(peer, parts.onError)
     this.#link = parts.link
-    this.#ready = parts.ready
   }
 
   /** Takes work from now on. */
   async ready(): Promise<void> {
-    this.#ready()
+    await this.client(primaryControl, { to: 'primary' }).ready()
   }
 
   /** Dies: nothing more comes from it, and its calls end as those of a killed process do. */
@@ -62,9 +59,19 @@ export class MemoryMesh {
     this.#options = options
     this.#router = new Router(
       (linkTo, announce) =>
-        new Peer({ id: nanoid(), number: 0, clock: this.#clock, linkTo, announce }),
+        new Peer({
+          id: nanoid(),
+          number: 0,
+          clock: this.#clock,
+          scopes: createScopes(),
+          linkTo,
+          announce,
+        }),
     )
     this.primary = new ClusterPeer(this.#router.peer, this.#onError)
+    this.primary.serve(primaryControl, {
+      ready: (_input, { from }) => this.#router.setState(from.number, 'ready'),
+    })
   }
 
   /** Adds a worker. It takes work when it has been told to, by `ready()`. */
@@ -76,13 +83,10 @@ export class MemoryMesh {
       link: far,
       hello: { id: nanoid(), pid: 0 },
       clock: this.#clock,
+      scopes: createScopes(),
       onLost: () => {},
     })
-    const worker = new MeshPeer(peer, {
-      link: far,
-      ready: () => this.#router.setState(number, 'ready'),
-      onError: this.#onError,
-    })
+    const worker = new MeshPeer(peer, { link: far, onError: this.#onError })
     this.workers.push(worker)
     return worker
   }

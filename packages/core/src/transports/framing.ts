@@ -9,7 +9,7 @@ import {
   LENGTH_BYTES,
   MAX_FRAME_BYTES,
 } from '../frames.js'
-import { ByteWriter } from './bytes.js'
+import { ByteWriter, putU32, u32At } from './bytes.js'
 
 const TWO_TO_32 = 2 ** 32
 
@@ -66,7 +66,7 @@ export class FrameBuffer {
         { size, limit: this.#limit },
       )
     }
-    this.writer.buffer.writeUInt32LE(size - LENGTH_BYTES, this.#start)
+    putU32(this.writer.buffer, this.#start, size - LENGTH_BYTES)
     this.#start = -1
   }
 
@@ -94,7 +94,7 @@ export class FrameBuffer {
     const from = this.#first
     let end = from
     while (end < position) {
-      const next = end + buffer.readUInt32LE(end) + LENGTH_BYTES
+      const next = end + u32At(buffer, end) + LENGTH_BYTES
       if (next - from > bytes && end > from) break
       end = next
     }
@@ -199,7 +199,7 @@ export class FrameReader {
   }
 
   #frameSize(bytes: Buffer, at: number): number {
-    const size = bytes.readUInt32LE(at) + LENGTH_BYTES
+    const size = u32At(bytes, at) + LENGTH_BYTES
     if (
       size < HEADER_BYTES ||
       size > this.#limit ||
@@ -215,7 +215,7 @@ export class FrameReader {
 export function* framesIn(bytes: Buffer): Generator<Frame> {
   const frame = new ReceivedFrame()
   for (let at = 0; at < bytes.length; at = frame.end) {
-    frame.set(bytes, at, at + bytes.readUInt32LE(at) + LENGTH_BYTES)
+    frame.set(bytes, at, at + u32At(bytes, at) + LENGTH_BYTES)
     yield frame
   }
 }
@@ -241,11 +241,11 @@ class ReceivedFrame implements Frame {
   set(bytes: Buffer, start: number, end: number): void {
     this.type = bytes[start + 4] as number
     this.flags = bytes[start + 5] as number
-    this.ref = bytes.readUInt16LE(start + 6)
-    this.to = bytes.readUInt32LE(start + 8)
-    this.from = bytes.readUInt32LE(start + 12)
-    this.id = bytes.readUInt32LE(start + 16) + bytes.readUInt32LE(start + 20) * TWO_TO_32
-    this.arg = bytes.readUInt32LE(start + 24)
+    this.ref = (bytes[start + 6] as number) | ((bytes[start + 7] as number) << 8)
+    this.to = u32At(bytes, start + 8)
+    this.from = u32At(bytes, start + 12)
+    this.id = u32At(bytes, start + 16) + u32At(bytes, start + 20) * TWO_TO_32
+    this.arg = u32At(bytes, start + 24)
     this.bytes = bytes
     this.start = start
     this.body = start + HEADER_BYTES

@@ -35,6 +35,7 @@ export class MemoryLink implements Link {
   #events: LinkEvents | undefined
   #scheduled = false
   #ended = false
+  #reason: Error | undefined
   readonly queued = 0
 
   constructor(schedule: Schedule, limit?: number) {
@@ -68,6 +69,7 @@ export class MemoryLink implements Link {
   start(events: LinkEvents): void {
     this.#events = events
     this.#other?.flush()
+    if (this.#ended) this.#schedule(() => events.closed(this.#reason, this.#lanes.frames()))
   }
 
   flush(): void {
@@ -108,6 +110,7 @@ export class MemoryLink implements Link {
   end(reason: Error | undefined): void {
     if (this.#ended) return
     this.#ended = true
+    this.#reason = reason
     this.#events?.closed(reason, this.#lanes.frames())
     this.#schedule(() => this.#other?.end(undefined))
   }

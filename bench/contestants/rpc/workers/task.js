@@ -1,0 +1,2 @@
+// What the pools run.
+export { quote as default } from './quote.js'

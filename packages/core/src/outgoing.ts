@@ -1,0 +1,163 @@
+// The caller's end of an exchange.
+
+import type { Member } from './directory.js'
+import {
+  type ClusterwireError,
+  DeadlineExceededError,
+  ProtocolError,
+  WorkerLostError,
+} from './errors.js'
+import { type Encode, Exchange, type Exchanger, sendBare } from './exchange.js'
+import { reviveFailure } from './failure.js'
+import { CancelReason, Flag, type Frame, FrameType } from './frames.js'
+import type { Meta } from './infer.js'
+import type { Waiter } from './pending.js'
+import type { ByteWriter } from './transports/bytes.js'
+import { decodeValue, encodeValue } from './transports/codec.js'
+
+/** What a caller hears: `started` and `data` any number of times, then exactly one of `reply` and `error`. */
+export interface CallerEvents {
+  /** The handler has been entered. */
+  started?(): void
+  /** A value or bytes came in. The frame is good until this returns; its bytes are to be given back by `consumed`. */
+  data?(frame: Frame): void
+  /** It succeeded. The frame is good until this returns. */
+  reply(frame: Frame): void
+  /** It failed, here or there. */
+  error(error: ClusterwireError): void
+  /** `write` may be called again. */
+  drain?(): void
+}
+
+/** What a caller asks for. */
+export interface Request<T> {
+  readonly member: Member
+  /** The member's index of the procedure. */
+  readonly ref: number
+  /** The procedure's full name. */
+  readonly procedure: string
+  readonly encode: Encode<T>
+  readonly input: T
+  /** Milliseconds it may take; 0 for no limit. */
+  readonly timeout: number
+  /** The same as a time on the peer's clock, where the caller knows it already. */
+  readonly deadline?: number | undefined
+  /** Whether data frames follow. */
+  readonly upload: boolean
+  /** What else travels with it. */
+  readonly origin?: Origin | undefined
+  readonly events: CallerEvents
+}
+
+/** Where a request comes from, as far as its handler should know. */
+export interface Origin {
+  /** How many requests led to this one. */
+  readonly depth: number
+  readonly meta: Meta
+}
+
+/** Writes a request's body. */
+export function encodeRequest<T>(out: ByteWriter, { origin, encode, input }: Request<T>): void {
+  if (origin !== undefined) {
+    out.u8(origin.depth)
+    const sizeAt = out.position
+    out.u32(0)
+    encodeValue(out, origin.meta)
+    out.buffer.writeUInt32LE(out.position - sizeAt - 4, sizeAt)
+  }
+  encode(out, input)
+}
+
+/** The caller's end. */
+export class OutgoingExchange extends Exchange implements Waiter {
+  readonly procedure: string
+  readonly deadline: number
+  readonly #events: CallerEvents
+  readonly #timeout: number
+
+  constructor(peer: Exchanger, id: number, request: Omit<Request<unknown>, 'encode'>) {
+    super(peer, request.member, id, Flag.toCallee)
+    this.procedure = request.procedure
+    this.#events = request.events
+    this.#timeout = request.timeout
+    this.deadline =
+      request.deadline ??
+      (request.timeout === 0 ? Number.POSITIVE_INFINITY : peer.now() + request.timeout)
+  }
+
+  get events(): CallerEvents {
+    return this.#events
+  }
+
+  /** The upload is complete. */
+  end(): void {
+    if (this.over) return
+    sendBare(this.peer.linkTo(this.member), this.head(FrameType.end, Flag.toCallee | Flag.bulk))
+  }
+
+  /** Ends it here with this error, and lets the handler know that nobody waits any more. */
+  cancel(error: ClusterwireError): void {
+    if (this.over) return
+    this.abandon()
+    this.events.error(error)
+  }
+
+  /** Ends it here without a word to `events`, and lets the handler know that nobody waits any more. */
+  abandon(): void {
+    if (!this.peer.ended(this)) return
+    this.close()
+    sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, CancelReason.cancelled))
+  }
+
+  /** Its time is up. The table has let go of it already. */
+  expire(): void {
+    this.member.pending--
+    this.close()
+    sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, CancelReason.deadline))
+    this.events.error(
+      new DeadlineExceededError(
+        `${this.procedure}: ${this.member} did not answer within ${this.#timeout} ms`,
+        { procedure: this.procedure },
+      ),
+    )
+  }
+
+  /** The other side's last frame came. */
+  settle(frame: Frame): void {
+    if (!this.peer.ended(this)) return
+    this.close()
+    try {
+      if (frame.type === FrameType.reply) this.events.reply(frame)
+      else {
+        const failure = decodeValue(frame.bytes, frame.body, frame.end)
+        this.events.error(reviveFailure(failure, this.procedure, String(this.member)))
+      }
+    } catch (cause) {
+      // Its bytes are no value. The call must end all the same, and the link, which may have broken others too.
+      const error = new ProtocolError(
+        `${this.procedure}: ${this.member} sent an unreadable answer`,
+        {
+          procedure: this.procedure,
+          cause,
+        },
+      )
+      this.events.error(error)
+      throw error
+    }
+  }
+
+  /** The other side is gone, and no frame of its will come. */
+  lost(started: 'no' | 'unknown', why: string): void {
+    if (!this.peer.ended(this)) return
+    this.close()
+    const { member, procedure } = this
+    this.events.error(
+      new WorkerLostError(
+        started === 'no'
+          ? `${procedure}: ${member} was lost before the request was handed to it (${why}); it may safely be sent again`
+          : `${procedure}: ${member} was lost before it answered (${why}); the request may have run`,
+        { procedure, started },
+      ),
+    )
+  }
+}

@@ -1,0 +1,93 @@
+// Calls that wait until a worker is ready: bounded in number and in time.
+
+import type { Candidate, Directory } from './directory.js'
+import { type ClusterwireError, NoWorkerError, OverloadedError } from './errors.js'
+import { PendingTable, type Waiter } from './pending.js'
+import type { Clock } from './transport.js'
+
+/** One that waits. */
+export interface Guest {
+  readonly procedure: string
+  /** How many may wait for this procedure, and how long each, in milliseconds. */
+  readonly limit: number
+  readonly timeout: number
+  /** Chooses a worker. @throws NoWorkerError while there is none, another error when waiting makes no sense */
+  choose(): Candidate
+  /** There is one. */
+  admit(candidate: Candidate): void
+  /** There will be none in time. */
+  refuse(error: ClusterwireError): void
+}
+
+/** The calls of one peer that wait for a worker. */
+export class WaitingRoom {
+  readonly #places: PendingTable<Place>
+
+  constructor(clock: Clock, directory: Directory) {
+    this.#places = new PendingTable(clock)
+    directory.onChange(() => {
+      for (const place of this.#places.select(() => true)) this.#tryAgain(place)
+    })
+  }
+
+  get size(): number {
+    return this.#places.size
+  }
+
+  /**
+   * Lets a call wait; the function returned takes it out again, when its caller has given up.
+   *
+   * @throws OverloadedError when too many wait already
+   */
+  enter(guest: Guest, now: number): () => void {
+    const { procedure, limit, timeout } = guest
+    if (this.#places.select((one) => one.guest.procedure === procedure).length >= limit)
+      throw new OverloadedError(
+        `${procedure}: no worker is ready and ${limit} calls wait already; try again in ${timeout} ms, or allow more by the procedure's queue.limit`,
+        { procedure, retryAfter: timeout },
+      )
+    const place = new Place(this.#places.nextId(), now + timeout, guest)
+    this.#places.add(place)
+    return () => this.#places.remove(place.id)
+  }
+
+  /** Refuses all who wait. */
+  close(error: ClusterwireError): void {
+    for (const { id, guest } of this.#places.select(() => true))
+      if (this.#places.remove(id)) guest.refuse(error)
+    this.#places.close()
+  }
+
+  #tryAgain({ id, guest }: Place): void {
+    let candidate: Candidate
+    try {
+      candidate = guest.choose()
+    } catch (error) {
+      if (!(error instanceof NoWorkerError) && this.#places.remove(id))
+        guest.refuse(error as ClusterwireError)
+      return
+    }
+    if (this.#places.remove(id)) guest.admit(candidate)
+  }
+}
+
+class Place implements Waiter {
+  readonly id: number
+  readonly deadline: number
+  readonly guest: Guest
+
+  constructor(id: number, deadline: number, guest: Guest) {
+    this.id = id
+    this.deadline = deadline
+    this.guest = guest
+  }
+
+  expire(): void {
+    const { procedure, timeout } = this.guest
+    this.guest.refuse(
+      new NoWorkerError(`${procedure}: no worker got ready to answer within ${timeout} ms`, {
+        procedure,
+      }),
+    )
+  }
+}

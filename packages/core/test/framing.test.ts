@@ -1,0 +1,195 @@
+// Frames in a stream of bytes, however that is cut, and whatever it holds.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { FrameTooLargeError, ProtocolError } from '../src/errors.js'
+import { type FrameHead, FrameType, HEADER_BYTES, LENGTH_BYTES } from '../src/frames.js'
+import { FrameBuffer, FrameReader } from '../src/transports/framing.js'
+
+interface Whole extends FrameHead {
+  readonly content: string
+}
+
+const types = Object.values(FrameType)
+const u32 = fc.integer({ min: 0, max: 0xffff_ffff })
+
+const anyFrame: fc.Arbitrary<Whole> = fc.record({
+  type: fc.constantFrom(...types),
+  flags: fc.integer({ min: 0, max: 0xff }),
+  ref: fc.integer({ min: 0, max: 0xffff }),
+  to: u32,
+  from: u32,
+  id: fc.maxSafeNat(),
+  arg: u32,
+  content: fc.string({ maxLength: 300 }),
+})
+
+function bytesOf(frames: readonly Whole[], limit?: number): Buffer {
+  const buffer = new FrameBuffer(limit)
+  for (const { content, ...head } of frames) {
+    const out = buffer.begin(head)
+    out.bytes(Buffer.from(content))
+    buffer.commit()
+  }
+  return Buffer.from(buffer.take())
+}
+
+/** Reads frames; throws what the reader throws. */
+function read(chunks: Iterable<Buffer>, limit?: number): Whole[] {
+  const found: Whole[] = []
+  const reader = new FrameReader(limit)
+  for (const chunk of chunks)
+    reader.push(chunk, ({ type, flags, ref, to, from, id, arg, bytes, body, end }) => {
+      const content = bytes.toString('utf8', body, end)
+      found.push({ type, flags, ref, to, from, id, arg, content })
+    })
+  return found
+}
+
+function* cut(bytes: Buffer, sizes: readonly number[]): Generator<Buffer> {
+  let at = 0
+  for (let n = 0; at < bytes.length; n++) {
+    const size = sizes[n % sizes.length] as number
+    yield bytes.subarray(at, at + size)
+    at += size
+  }
+}
+
+/** The beginning of a frame, as somebody who means harm would write it. */
+function header(size: number, type: number = FrameType.open): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES)
+  bytes.writeUInt32LE(size)
+  bytes[LENGTH_BYTES] = type
+  return bytes
+}
+
+const sizes = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 8 })
+
+describe('reading', () => {
+  test('frames arrive as they were written, however their bytes are cut', () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { maxLength: 12 }), sizes, (frames, cuts) => {
+        expect(read(cut(bytesOf(frames), cuts))).toEqual(frames)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('frames arrive when every byte comes alone', () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { maxLength: 4 }), (frames) => {
+        expect(read(cut(bytesOf(frames), [1]))).toEqual(frames)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  test('a frame that is cut off is not delivered, and those before it are', () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { minLength: 1, maxLength: 4 }), fc.nat(), (frames, nat) => {
+        const bytes = bytesOf(frames)
+        const last = bytesOf(frames.slice(-1)).length
+        const kept = bytes.subarray(0, bytes.length - 1 - (nat % last))
+        expect(read(cut(kept, [7, 100]))).toEqual(frames.slice(0, -1))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('any bytes at all are frames or a ProtocolError', () => {
+    const nearly = fc.tuple(anyFrame, fc.nat(), fc.integer({ min: 1, max: 255 }))
+    const flipped = nearly.map(([frame, at, bits]) => {
+      const bytes = bytesOf([frame])
+      const n = at % bytes.length
+      bytes[n] = (bytes[n] as number) ^ bits
+      return bytes
+    })
+    const garbage = fc.uint8Array({ maxLength: 2000 }).map((bytes) => Buffer.from(bytes))
+    fc.assert(
+      fc.property(fc.oneof(flipped, garbage), sizes, (bytes, cuts) => {
+        try {
+          read(cut(bytes, cuts), 4096)
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error
+        }
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  test.each([
+    ['announced as larger than allowed', header(0x4000_0000)],
+    ['announced as one byte larger than allowed', header(4096 - LENGTH_BYTES + 1)],
+    ['too small to hold its own header', header(HEADER_BYTES - LENGTH_BYTES - 1)],
+    ['of a type that does not exist', header(HEADER_BYTES - LENGTH_BYTES, 99)],
+    ['of type 0', header(HEADER_BYTES - LENGTH_BYTES, 0)],
+  ])('a frame %s is refused on its header', (_name, bytes) => {
+    expect(() => read([bytes], 4096)).toThrow(ProtocolError)
+    // Cut inside the header, it is refused as soon as that is complete.
+    expect(() => read(cut(bytes, [5]), 4096)).toThrow(ProtocolError)
+    expect(() => read([bytes, Buffer.alloc(10)], 4096)).toThrow(/No frame begins like this/)
+  })
+
+  test('a frame of exactly the largest size is accepted', () => {
+    const largest = { ...frame, content: 'x'.repeat(4096 - HEADER_BYTES) }
+    expect(read(cut(bytesOf([largest], 4096), [1000]), 4096)).toEqual([largest])
+  })
+
+  test('refusing a huge frame costs no memory', () => {
+    const before = process.memoryUsage().arrayBuffers
+    for (let n = 0; n < 100; n++) expect(() => read([header(0xf000_0000)])).toThrow(ProtocolError)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024)
+  })
+})
+
+const frame: Whole = { type: 8, flags: 0, ref: 0, to: 1, from: 2, id: 3, arg: 4, content: '' }
+
+describe('writing', () => {
+  test('a frame that is too large is taken back, and those around it stay', () => {
+    const buffer = new FrameBuffer(1000)
+    const put = (content: string) => {
+      buffer.begin(frame).bytes(Buffer.from(content))
+      buffer.commit()
+    }
+    put('one')
+    expect(() => put('x'.repeat(1000))).toThrow(FrameTooLargeError)
+    put('two')
+    expect(read([Buffer.from(buffer.take())]).map(({ content }) => content)).toEqual(['one', 'two'])
+  })
+
+  test('a frame that is abandoned leaves nothing behind', () => {
+    const buffer = new FrameBuffer()
+    buffer.begin(frame).bytes(Buffer.from('never mind'))
+    buffer.abandon()
+    expect(buffer.size).toBe(0)
+  })
+
+  test('two frames can not be begun at once', () => {
+    const buffer = new FrameBuffer()
+    buffer.begin(frame)
+    expect(() => buffer.begin(frame)).toThrow(/getter/)
+  })
+
+  test('frames that leave in portions are whole, in order, and all there', () => {
+    const portions = fc.array(fc.integer({ min: 1, max: 2000 }), { minLength: 1, maxLength: 5 })
+    fc.assert(
+      fc.property(fc.array(anyFrame, { maxLength: 20 }), portions, (frames, limits) => {
+        const buffer = new FrameBuffer()
+        const taken: Buffer[] = []
+        for (const [n, one] of frames.entries()) {
+          buffer.begin(one).bytes(Buffer.from(one.content))
+          buffer.commit()
+          if (n % 3 === 2) {
+            buffer.compact()
+            const some = Buffer.from(buffer.takeSome(limits[n % limits.length] as number))
+            expect(read([some]).length).toBeGreaterThan(0)
+            taken.push(some)
+          }
+        }
+        taken.push(Buffer.from(buffer.take()))
+        expect(read(taken)).toEqual(frames)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})

@@ -1,0 +1,4 @@
+import { createLinkPair } from '../src/transports/memory.js'
+import { describeTransport } from './transport-suite.js'
+
+describeTransport('memory', (limit) => createLinkPair(undefined, limit))

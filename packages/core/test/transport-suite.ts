@@ -1,0 +1,44 @@
+// What every transport must do, between every pair of peers. A transport's test calls this, and that is all it does.
+
+import { describe } from 'vitest'
+import { describeBackpressure } from './suite/backpressure.js'
+import { describeCalls } from './suite/calls.js'
+import { describeCancelling } from './suite/cancelling.js'
+import { describeDeadlines } from './suite/deadlines.js'
+import { describeGather } from './suite/gather.js'
+import { describeRefusals } from './suite/refusals.js'
+import { describeRouting } from './suite/routing.js'
+import { type CreateLinks, WAYS } from './suite/scene.js'
+import { describeStreams } from './suite/streams.js'
+import { describeThrows } from './suite/throws.js'
+import { describeTopics } from './suite/topics.js'
+
+/** Between two peers, whoever they are. */
+const pairwise = {
+  calls: describeCalls,
+  refusals: describeRefusals,
+  'what handlers throw': describeThrows,
+  deadlines: describeDeadlines,
+  cancelling: describeCancelling,
+  streams: describeStreams,
+  backpressure: describeBackpressure,
+}
+
+/** Among several. */
+const together = { routing: describeRouting, topics: describeTopics, gather: describeGather }
+
+/**
+ * Describes a transport.
+ *
+ * @param createLinks makes the two connected ends of a link; it closes by itself what it has opened for them
+ */
+export function describeTransport(name: string, createLinks: CreateLinks): void {
+  describe(name, () => {
+    for (const [behaviour, define] of Object.entries(pairwise))
+      describe(behaviour, () => {
+        for (const way of WAYS) describe(way, () => define({ way, createLinks }))
+      })
+    for (const [behaviour, define] of Object.entries(together))
+      describe(behaviour, () => define(createLinks))
+  })
+}

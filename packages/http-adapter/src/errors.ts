@@ -1,0 +1,38 @@
+// The errors that the adapter gives to its user, beside those of the core.
+
+import { ClusterwireError } from '@clusterwire/core'
+
+/** The front can't listen where it was told to. */
+export class ListenError extends ClusterwireError {
+  readonly code = 'LISTEN_FAILED' as const
+  readonly port: number
+  readonly host: string | undefined
+
+  constructor(port: number, host: string | undefined, cause: NodeJS.ErrnoException) {
+    super(`${place(port, host)} ${reasonOf(cause)}`, { cause })
+    this.port = port
+    this.host = host
+  }
+}
+
+/** This Node lacks something private that the adapter builds on. */
+export class UnsupportedNodeError extends ClusterwireError {
+  readonly code = 'UNSUPPORTED_NODE' as const
+}
+
+function place(port: number, host: string | undefined): string {
+  return host === undefined ? `Port ${port}` : `Port ${port} of ${host}`
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'is in use already (EADDRINUSE): stop the program that listens there, or choose another port'
+    case 'EACCES':
+      return 'may not be used by this user (EACCES): choose one above 1023'
+    case 'EADDRNOTAVAIL':
+      return 'is not there (EADDRNOTAVAIL): this machine has no such address'
+    default:
+      return `can not be listened on: ${message}`
+  }
+}

@@ -1,0 +1,112 @@
+// A client's connection, as the front keeps it: who is at its other end, which workers know it, and what runs on it. One listener per
+// connection tells of its end, instead of one per request.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { Member, Peer } from '@clusterwire/core/peer'
+import { keepAliveTimeoutOf } from '../node-internals.js'
+import { CLOSED, type ClientFacts, encodeNumber } from '../wire.js'
+
+/** What runs on a connection. */
+export interface OnConnection {
+  /** The client is gone. */
+  abandon(): void
+}
+
+const connection = Symbol('clusterwire.connection')
+type Marked = Socket & { [connection]?: ClientConnection }
+
+/** Numbers are never used twice, by whichever front: workers know connections by them. */
+let lastNumber = 0
+
+/** The connection that a request came by. */
+export function connectionOf(
+  peer: Peer,
+  req: IncomingMessage,
+  res: ServerResponse,
+): ClientConnection {
+  const socket = req.socket as Marked
+  socket[connection] ??= new ClientConnection(peer, socket, keepAliveTimeoutOf(res))
+  return socket[connection]
+}
+
+/** A client's connection. */
+export class ClientConnection implements ClientFacts {
+  readonly number: number = ++lastNumber
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly encrypted: boolean
+  readonly authorized: boolean
+  readonly alpnProtocol: string
+  readonly servername: string
+  readonly keepAliveTimeout: number
+  readonly #peer: Peer
+  /**
+   * What runs on it: seldom more than one, since few clients pipeline. No Set: the tables that a Set outgrows point to their successors,
+   * and so the dead ones of a long connection would keep every few requests alive until the next full collection.
+   */
+  readonly #requests: OnConnection[] = []
+  /** The workers that keep something about it. */
+  readonly #knownTo = new Set<Member>()
+
+  constructor(peer: Peer, socket: Socket, keepAliveTimeout: number) {
+    const tls = socket as Partial<TLSSocket> & { readonly servername?: string | false }
+    this.#peer = peer
+    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remotePort = socket.remotePort ?? 0
+    this.localAddress = socket.localAddress ?? ''
+    this.localPort = socket.localPort ?? 0
+    this.encrypted = tls.encrypted === true
+    this.authorized = tls.authorized === true
+    this.alpnProtocol = tls.alpnProtocol || ''
+    this.servername = tls.servername || ''
+    this.keepAliveTimeout = keepAliveTimeout
+    socket.once('close', () => this.#closed())
+  }
+
+  add(request: OnConnection): void {
+    this.#requests.push(request)
+  }
+
+  remove(request: OnConnection): void {
+    const at = this.#requests.lastIndexOf(request)
+    if (at === this.#requests.length - 1) this.#requests.pop()
+    else this.#requests.splice(at, 1)
+  }
+
+  isKnownTo(member: Member): boolean {
+    return this.#knownTo.has(member)
+  }
+
+  /** A worker has been told who the client is; it is to be told of the end too. */
+  introducedTo(member: Member): void {
+    this.#knownTo.add(member)
+  }
+
+  #closed(): void {
+    for (const request of [...this.#requests]) request.abandon()
+    for (const member of this.#knownTo) this.#tellClosed(member)
+  }
+
+  #tellClosed(member: Member): void {
+    const served = member.procedures.get(CLOSED)
+    if (served === undefined || member.state === 'gone' || this.#peer.closed) return
+    this.#peer.open({
+      member,
+      ref: served.ref,
+      procedure: CLOSED,
+      encode: encodeNumber,
+      input: this.number,
+      timeout: CLOSED_TIMEOUT,
+      upload: false,
+      events: NOBODY,
+    })
+  }
+}
+
+/** Milliseconds. The answer means nothing; it only must not be waited for without end. */
+const CLOSED_TIMEOUT = 60_000
+const NOBODY = { reply() {}, error() {} }

@@ -1,0 +1,201 @@
+// The front: the primary's HTTP side. It takes requests in and gives each to a worker.
+
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { ClusterPeer } from '@clusterwire/core/cluster'
+import type { Peer } from '@clusterwire/core/peer'
+import { type Balancer, leastPending } from '../balancer.js'
+import { ListenError } from '../errors.js'
+import { forwardedHeaders, type RequestHeaders, type Trust, withoutRequestId } from '../headers.js'
+import { assertInternals } from '../node-internals.js'
+import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
+import { REQUEST, REQUEST_ID } from '../wire.js'
+import { type ClientConnection, connectionOf } from './connection.js'
+import { type Counters, Forward, type FrontDesk } from './forward.js'
+import { Refusals, refuse } from './refusal.js'
+
+/** How a front works. */
+export interface FrontOptions {
+  /** Who gets each request. Default `leastPending()` */
+  readonly balance?: Balancer
+  /** Where requests wait while no worker is ready. */
+  readonly queue?: QueueOptions
+  /** What happens to a request whose worker dies. */
+  readonly retry?: RetryOptions
+  /** Whether clients are proxies of ours, whose `X-Forwarded-*` and `X-Request-Id` are true. Default: these headers pass through */
+  readonly trust?: Trust
+  /** Milliseconds that `close()` gives running requests before it ends their connections. Default 10 000 */
+  readonly grace?: number
+  /** Options of the servers that `listen` makes: timeouts, header sizes. Default: Node's */
+  readonly server?: ServerOptions
+}
+
+/** How often a request is tried. What certainly was not begun is always given to another worker. */
+export interface RetryOptions {
+  /** How often an idempotent request that may have been begun is given to another worker. 0 for never. Default 1 */
+  readonly idempotent?: number
+}
+
+/** What a front is doing, and has done. */
+export interface FrontStats extends Readonly<Counters> {
+  /** Requests that are not answered, the waiting ones included. */
+  readonly active: number
+  /** Requests that wait for a worker. */
+  readonly waiting: number
+  /** The workers that take requests, and how many of them each has not answered. */
+  readonly workers: readonly { readonly number: number; readonly pending: number }[]
+}
+
+/**
+ * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
+ * does the front: nobody has to close it.
+ *
+ * @throws UnsupportedNodeError when this Node lacks something that the adapter needs
+ */
+export function httpFront(primary: ClusterPeer, options: FrontOptions = {}): HttpFront {
+  assertInternals()
+  return new HttpFront(primary, options)
+}
+
+/** A front. Made by {@link httpFront}. */
+export class HttpFront {
+  /** Answers a request: a listener for a server of one's own, for its events `request`, `checkContinue` and `checkExpectation`. */
+  readonly request: (req: IncomingMessage, res: ServerResponse) => void
+  /** Answers an upgrade, which is not supported yet, with 501: a listener for a server of one's own. */
+  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  readonly #desk: Desk
+  readonly #trust: Trust
+  readonly #grace: number
+  readonly #serverOptions: ServerOptions
+  readonly #servers = new Set<Server>()
+  /** What request ids begin with: they are to differ between primaries, and between runs of one. */
+  readonly #idPrefix: string
+  #closing: Promise<void> | undefined
+
+  constructor(primary: ClusterPeer, options: FrontOptions) {
+    const { trust, grace = 10_000, server = {} } = options
+    this.#desk = new Desk(primary.peer, options)
+    this.#trust = trust
+    this.#grace = grace
+    this.#serverOptions = server
+    this.#idPrefix = `${primary.peer.id.slice(0, 10)}-`
+    this.request = (req, res) => this.#request(req, res)
+    this.upgrade = (_req, socket) => refuseUpgrade(socket)
+    primary.onDrain(() => this.close())
+  }
+
+  /**
+   * Listens on a port, 0 for any free one, and resolves with the address when clients can connect.
+   *
+   * @throws ListenError when the port is taken, or may not be used
+   */
+  listen(port: number, host?: string): Promise<AddressInfo> {
+    const server = createServer(this.#serverOptions, this.request)
+    // Without these Node would answer instead of the app.
+    server.on('checkContinue', this.request).on('checkExpectation', this.request)
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause) => reject(new ListenError(port, host, cause)))
+      server.listen({ port, ...(host !== undefined && { host }) }, () => {
+        this.#servers.add(server)
+        resolve(server.address() as AddressInfo)
+      })
+    })
+  }
+
+  /** What it is doing now, and counts since it was made. */
+  stats(): FrontStats {
+    const { counters, active, room, peer } = this.#desk
+    const workers = peer.directory.candidates(REQUEST).map(({ member }) => member)
+    return {
+      ...counters,
+      active,
+      waiting: room.size,
+      workers: workers.map(({ number, pending }) => ({ number, pending })),
+    }
+  }
+
+  /**
+   * Stops listening, lets running requests finish and closes their connections behind them. Resolves when no connection is left, by
+   * force when the grace is over. Calling it again returns the same promise.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#desk.closing = true
+    const closed = [...this.#servers].map((server) => new Promise((done) => server.close(done)))
+    const force = setTimeout(() => {
+      for (const server of this.#servers) server.closeAllConnections()
+    }, this.#grace)
+    await Promise.all([...closed, this.#desk.idle()])
+    clearTimeout(force)
+  }
+
+  #request(req: IncomingMessage, res: ServerResponse): void {
+    const desk = this.#desk
+    desk.counters.requests++
+    if (req.httpVersionMajor > 1) return refuse({ req, res, requestId: '' }, Refusals.version)
+    const connection = connectionOf(desk.peer, req, res)
+    const { headers, requestId } = this.#headers(req, connection)
+    if (desk.closing) res.shouldKeepAlive = false
+    desk.active++
+    new Forward(desk, { req, res, connection, headers, requestId }).begin()
+  }
+
+  #headers(req: IncomingMessage, connection: ClientConnection): RequestHeaders {
+    const trust = this.#trust
+    const own = req.headers[REQUEST_ID] !== undefined
+    let headers = trust === undefined ? req.rawHeaders : forwardedHeaders(req, connection, trust)
+    if (own && trust === true) return { headers, requestId: '' }
+    if (own) headers = withoutRequestId(headers)
+    return { headers, requestId: this.#idPrefix + this.#desk.counters.requests.toString(36) }
+  }
+}
+
+/** What all requests of a front share. */
+class Desk implements FrontDesk {
+  readonly peer: Peer
+  readonly balancer: Balancer
+  readonly room: WaitingRoom
+  readonly retries: number
+  readonly counters: Counters = { requests: 0, retried: 0, refused: 0, abandoned: 0, cut: 0 }
+  closing = false
+  active = 0
+  #onIdle: (() => void) | undefined
+
+  constructor(peer: Peer, { balance = leastPending(), queue, retry }: FrontOptions) {
+    this.peer = peer
+    this.balancer = balance
+    this.room = new WaitingRoom(peer.clock, queue)
+    this.retries = retry?.idempotent ?? 1
+    peer.directory.onChange(() => this.room.advance())
+  }
+
+  settled(): void {
+    this.active--
+    if (this.room.size > 0) this.room.advance()
+    if (this.active === 0) this.#onIdle?.()
+  }
+
+  /** Resolves when no request is left. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve
+      if (this.active === 0) resolve()
+    })
+  }
+}
+
+function refuseUpgrade(socket: Duplex): void {
+  socket.on('error', () => socket.destroy())
+  socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+}

@@ -1,0 +1,93 @@
+// A rendered response on its way to the client: whole, or piece by piece as fast as the client takes it.
+
+import type { ServerResponse } from 'node:http'
+import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { beginRendered, endRendered, setLast } from '../node-internals.js'
+
+/** Up to here a response goes out as one string, which Node writes without a buffer of its own. */
+const STRING_BYTES = 16 * 1024
+
+/** Bytes of a frame. */
+export interface Range {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** How a response ends. */
+export interface Ending {
+  /** The connection is closed behind it. */
+  readonly last: boolean
+  /** The front is closing, which the head is to say. */
+  readonly closing: boolean
+}
+
+/** Sends a response that is there in full. */
+export function relayWhole(res: ServerResponse, { bytes, start, end }: Range, how: Ending): void {
+  if (end - start <= STRING_BYTES) {
+    const text = bytes.toString('latin1', start, end)
+    return endRendered(res, how.closing ? announceClose(text) : text, how.last)
+  }
+  const stream = new RelayedStream(res, how.closing)
+  stream.end({ bytes, start, end }, how.last)
+}
+
+/** A response that comes in pieces. */
+export class RelayedStream {
+  readonly #res: ServerResponse
+  readonly #closing: boolean
+  #begun = false
+  #exchange: OutgoingExchange | undefined
+  /** What the client has not made room for; the worker is not given credit for it meanwhile. */
+  #owed = 0
+
+  constructor(res: ServerResponse, closing: boolean) {
+    this.#res = res
+    this.#closing = closing
+  }
+
+  /** Passes on a data frame's bytes, those from `start` on. */
+  take(exchange: OutgoingExchange, frame: Frame, start: number): void {
+    const { bytes, end } = frame
+    if (this.#res.write(this.#copy({ bytes, start, end }))) {
+      exchange.consumed(dataBytes(frame))
+      return
+    }
+    if (this.#exchange === undefined) {
+      this.#exchange = exchange
+      this.#res.on('drain', () => this.#drain())
+    }
+    this.#owed += dataBytes(frame)
+  }
+
+  /** Passes on the last bytes. */
+  end(range: Range, last: boolean): void {
+    setLast(this.#res, last)
+    if (range.start < range.end) this.#res.end(this.#copy(range))
+    else this.#res.end()
+  }
+
+  #drain(): void {
+    const owed = this.#owed
+    this.#owed = 0
+    this.#exchange?.consumed(owed)
+  }
+
+  /** The frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */
+  #copy({ bytes, start, end }: Range): Buffer {
+    if (this.#begun) return Buffer.from(bytes.subarray(start, end))
+    this.#begun = true
+    const head = bytes.toString('latin1', start, end)
+    beginRendered(this.#res, head)
+    return Buffer.from(this.#closing ? announceClose(head) : head, 'latin1')
+  }
+}
+
+const CONNECTION = /\r\n(?:connection|keep-alive):[^\r]*/gi
+
+/** A rendered head that says that the connection is closed behind the response. What follows the head stays as it is. */
+function announceClose(rendered: string): string {
+  const end = rendered.indexOf('\r\n\r\n')
+  if (end < 0) return rendered
+  return `${rendered.slice(0, end).replace(CONNECTION, '')}\r\nConnection: close${rendered.slice(end)}`
+}

@@ -1,0 +1,96 @@
+// The worker's HTTP side for apps that speak the web's Request and Response: Hono and its kind. Built on serveHttp, so everything that
+// is true of a Node app's requests is true of these.
+
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import type { ClusterPeer } from '@clusterwire/core/cluster'
+import { serveHttp } from './http.js'
+
+/** Answers a request. Its `signal` aborts when the client goes away before the answer is complete. */
+export type FetchHandler = (request: Request) => Response | Promise<Response>
+
+/**
+ * Lets a fetch handler, such as `hono.fetch`, answer the front's requests from now on. To be called before `worker.ready()`.
+ *
+ * @throws InvalidContractError when this worker serves an app already, UnsupportedNodeError
+ */
+export function serveFetch(worker: ClusterPeer, handler: FetchHandler): Server {
+  return serveHttp(worker, (req, res) => {
+    answer(handler, req, res).catch((error: unknown) => fail(res, error))
+  })
+}
+
+async function answer(
+  handler: FetchHandler,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController()
+  res.once('close', () => {
+    if (!res.writableFinished) gone.abort(new DOMException('The client is gone', 'AbortError'))
+  })
+  const response = await handler(requestOf(req, gone.signal))
+  if (response.statusText !== '') res.statusMessage = response.statusText
+  res.writeHead(response.status, headersOf(response))
+  if (response.body === null || req.method === 'HEAD') {
+    await response.body?.cancel()
+    res.end()
+  } else await send(response.body as ReadableStream<Uint8Array>, res)
+}
+
+function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
+  const { method = 'GET', headers, rawHeaders } = req
+  const scheme = 'encrypted' in req.socket ? 'https' : 'http'
+  const pairs: [string, string][] = []
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    pairs.push([rawHeaders[i] as string, rawHeaders[i + 1] as string])
+  const hasBody =
+    method !== 'GET' &&
+    method !== 'HEAD' &&
+    (headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined)
+  return new Request(new URL(req.url ?? '/', `${scheme}://${headers.host ?? 'localhost'}`), {
+    ...{ method, headers: pairs, signal },
+    ...(hasBody && { body: Readable.toWeb(req), duplex: 'half' }),
+  })
+}
+
+/** Names and values in turn; each cookie is a header of its own. */
+function headersOf({ headers }: Response): string[] {
+  const list: string[] = []
+  for (const [name, value] of headers) list.push(name, value)
+  return list
+}
+
+/** Sends a body as fast as the client takes it; when the client is gone, the body's source is told. */
+async function send(body: ReadableStream<Uint8Array>, res: ServerResponse): Promise<void> {
+  const reader = body.getReader()
+  const stop = () => void reader.cancel().catch(() => undefined)
+  res.once('close', stop)
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done || res.destroyed) break
+    if (!res.write(value)) await roomIn(res)
+  }
+  res.removeListener('close', stop)
+  res.end()
+}
+
+function roomIn(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      res.removeListener('drain', go).removeListener('close', go)
+      resolve()
+    }
+    res.on('drain', go).on('close', go)
+  })
+}
+
+/** The handler threw, or its body failed. A response that has begun is cut: it must not look complete. */
+function fail(res: ServerResponse, error: unknown): void {
+  if (res.headersSent) res.destroy(error instanceof Error ? error : undefined)
+  else
+    res
+      .writeHead(500, { 'content-type': 'text/plain; charset=utf-8' })
+      .end('Internal Server Error\n')
+}

@@ -1,0 +1,146 @@
+// A response's bytes on their way to the front. Those of one turn leave together: a small response is one frame, its reply. More than
+// that leaves piece by piece, as fast as the client takes it.
+
+import { type ByteWriter, type IncomingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
+import { Piece } from '../wire.js'
+import type { Chunk, Done } from './virtual-socket.js'
+
+/** Longer strings are turned into bytes first, so that they can be cut. */
+const LONG_STRING = 4096
+
+/** Chunks, and the encoding of each one that is a string. */
+interface Chunks {
+  readonly chunks: readonly Chunk[]
+  readonly encodings: readonly BufferEncoding[]
+}
+
+/** What waits to be sent. */
+export class Outbox implements Chunks {
+  readonly chunks: Chunk[] = []
+  readonly encodings: BufferEncoding[] = []
+  /** The byte before the last frame: `ResponseFlag`s. */
+  flags = 0
+  /** Bytes that wait. */
+  size = 0
+  readonly #exchange: IncomingExchange
+  /** Called when nothing waits any more. */
+  #whenGone: Done[] = []
+  #scheduled = false
+
+  constructor(exchange: IncomingExchange) {
+    this.#exchange = exchange
+  }
+
+  /** Takes bytes; returns how many. */
+  put(chunk: Chunk, encoding: BufferEncoding): number {
+    const long = typeof chunk === 'string' && chunk.length > LONG_STRING
+    const piece = long ? Buffer.from(chunk, encoding) : chunk
+    const size = typeof piece === 'string' ? Buffer.byteLength(piece, encoding) : piece.length
+    if (size === 0) return 0
+    this.chunks.push(piece)
+    this.encodings.push(encoding)
+    this.size += size
+    this.#schedule()
+    return size
+  }
+
+  /** Calls `done` when what was put so far has gone out, not before the end of this turn. */
+  whenGone(done: Done): void {
+    this.#whenGone.push(done)
+    this.#schedule()
+  }
+
+  /** Sends what waits, as far as the front takes it. */
+  send(): void {
+    while (this.chunks.length > 0 && this.#exchange.writable) this.#sendPiece()
+  }
+
+  /** Sends what waits, and calls those who wait for that. */
+  flush(): void {
+    this.send()
+    if (this.chunks.length > 0 || this.#whenGone.length === 0) return
+    const gone = this.#whenGone
+    this.#whenGone = []
+    for (const done of gone) done()
+  }
+
+  /** Sends an informational response, ahead of the real one. */
+  interim(text: Chunk): void {
+    this.#exchange.write(encodeInterim, text)
+  }
+
+  /** Ends the response with what waits, which is to be little. */
+  reply(flags: number): void {
+    this.flags = flags
+    this.#exchange.reply(encodeReply, this)
+    this.clear()
+  }
+
+  /** Drops what waits. */
+  clear(): void {
+    this.chunks.length = 0
+    this.encodings.length = 0
+    this.size = 0
+  }
+
+  /** The turn is over: what was put in it leaves. A small response is complete by then, and gone with its reply. */
+  turn(): void {
+    this.#scheduled = false
+    this.flush()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(endTurn, this)
+  }
+
+  #sendPiece(): void {
+    if (this.size <= PIECE_BYTES) {
+      this.#exchange.write(encodePiece, this)
+      return this.clear()
+    }
+    const chunk = this.chunks[0] as Chunk
+    const isWhole = typeof chunk === 'string' || chunk.length <= PIECE_BYTES
+    const piece = isWhole ? chunk : chunk.subarray(0, PIECE_BYTES)
+    this.#exchange.write(encodePiece, { chunks: [piece], encodings: this.encodings })
+    if (isWhole) {
+      this.chunks.shift()
+      this.size -= Buffer.byteLength(piece, this.encodings.shift())
+    } else {
+      this.chunks[0] = chunk.subarray(PIECE_BYTES)
+      this.size -= PIECE_BYTES
+    }
+  }
+}
+
+function endTurn(outbox: Outbox): void {
+  outbox.turn()
+}
+
+function encodePiece(out: ByteWriter, piece: Chunks): void {
+  out.u8(Piece.body)
+  encodeChunks(out, piece)
+}
+
+function encodeReply(out: ByteWriter, outbox: Outbox): void {
+  out.u8(outbox.flags)
+  encodeChunks(out, outbox)
+}
+
+function encodeInterim(out: ByteWriter, text: Chunk): void {
+  out.u8(Piece.interim)
+  encodeChunk(out, text, 'latin1')
+}
+
+function encodeChunks(out: ByteWriter, { chunks, encodings }: Chunks): void {
+  for (let i = 0; i < chunks.length; i++)
+    encodeChunk(out, chunks[i] as Chunk, encodings[i] as BufferEncoding)
+}
+
+function encodeChunk(out: ByteWriter, chunk: Chunk, encoding: BufferEncoding): void {
+  if (typeof chunk !== 'string') return out.bytes(chunk)
+  // Three bytes is the most that a character takes, in any encoding.
+  out.ensure(chunk.length * 3)
+  out.position += out.buffer.write(chunk, out.position, encoding)
+}

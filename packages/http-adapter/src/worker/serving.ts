@@ -1,0 +1,237 @@
+// One request in the worker: Node's own request and response for the app, the front's frames on the other side.
+//
+// The order of everything that the app can observe (events, flags, when the socket is taken back) is that of Node's http server:
+// this file is what _http_server.js does around a request, with frames in place of a parser.
+
+import { channel } from 'node:diagnostics_channel'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import {
+  type CalleeEvents,
+  dataBytes,
+  type Frame,
+  type IncomingExchange,
+  PIECE_BYTES,
+} from '@clusterwire/core/peer'
+import {
+  completeRequest,
+  createRequest,
+  createResponse,
+  dumpUnread,
+  emitDrain,
+  isDumped,
+  isLast,
+  releaseSocket,
+} from '../node-internals.js'
+import {
+  decodeTrailers,
+  isIdempotent,
+  Piece,
+  type ReceivedHead,
+  RequestFlag,
+  ResponseFlag,
+} from '../wire.js'
+import { Outbox } from './outbox.js'
+import type { Chunk, Done, SocketUser, VirtualSocket } from './virtual-socket.js'
+
+const requestStarted = channel('http.server.request.start')
+const responseFinished = channel('http.server.response.finish')
+
+/** A request that the app is answering. */
+export class Serving implements CalleeEvents, SocketUser {
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+  readonly #exchange: IncomingExchange
+  readonly #socket: VirtualSocket
+  readonly #outbox: Outbox
+  /** All of the request's body is here. */
+  #received: boolean
+  /** Credit for what came faster than the app reads: given back when it reads on. */
+  #owed = 0
+  #trailers: string[] | undefined
+  /** All of the response has left the socket, and the socket has been taken back from it. */
+  #finished = false
+
+  constructor(exchange: IncomingExchange, head: ReceivedHead, socket: VirtualSocket) {
+    const { flags } = head
+    this.#exchange = exchange
+    this.#socket = socket
+    this.#outbox = new Outbox(exchange)
+    this.#received = !exchange.hasUpload
+    exchange.events = this
+    socket.user = this
+    this.#req = createRequest(socket, head, (flags & RequestFlag.http10) !== 0)
+    this.#res = createResponse(this.#req, {
+      keepAlive: (flags & RequestFlag.keepAlive) !== 0,
+      keepAliveTimeout: socket.keepAliveTimeout,
+      awaitsContinue: (flags & RequestFlag.awaitsContinue) !== 0,
+    })
+    this.#res.on('prefinish', onPrefinish)
+    this.#res.on('finish', onFinish)
+  }
+
+  /** Gives the request to the app, and then its body, if that came along. */
+  run(flags: number, body: Buffer | undefined): void {
+    const [request, response, socket] = [this.#req, this.#res, this.#socket]
+    const { server } = socket
+    if (requestStarted.hasSubscribers) requestStarted.publish({ request, response, socket, server })
+    // From here on it has begun, and another worker may run it only if that does no harm. The front has to know that even if this
+    // process dies in the next line.
+    if (!isIdempotent(request.method as string)) this.#exchange.started()
+    try {
+      socket.context.runInAsyncScope(emitRequest, undefined, { request, response, flags, server })
+    } catch (error) {
+      // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+    if (body !== undefined) this.#push(body)
+    if (this.#received) completeRequest(request)
+  }
+
+  // What the front tells.
+
+  data(frame: Frame): void {
+    const { bytes, body, end } = frame
+    this.#socket.touch()
+    if (bytes[body] === Piece.trailers) this.#trailers = decodeTrailers(bytes, body + 1)
+    else if (!this.#push(Buffer.from(bytes.subarray(body + 1, end)))) {
+      this.#owed += dataBytes(frame)
+      return
+    }
+    this.#exchange.consumed(dataBytes(frame))
+  }
+
+  end(): void {
+    this.#received = true
+    completeRequest(this.#req, this.#trailers)
+    if (this.#finished) this.#reply()
+  }
+
+  cancelled(): void {
+    this.#outbox.clear()
+    this.#socket.destroy()
+  }
+
+  drain(): void {
+    this.#outbox.flush()
+  }
+
+  // What the socket tells.
+
+  put(chunk: Chunk, encoding: BufferEncoding): void {
+    if (this.#res.headersSent) this.#socket.bytesWritten += this.#outbox.put(chunk, encoding)
+    else this.#outbox.interim(chunk)
+  }
+
+  get waiting(): number {
+    return this.#outbox.size
+  }
+
+  whenGone(done: Done): void {
+    this.#outbox.whenGone(done)
+  }
+
+  prefinish(): void {
+    // The response is complete: if it is small, this makes it one frame.
+    if (this.#received && this.#outbox.size <= PIECE_BYTES) this.#reply()
+    else this.#outbox.send()
+  }
+
+  finish(): void {
+    const [request, response, socket] = [this.#req, this.#res, this.#socket]
+    const { server } = socket
+    if (responseFinished.hasSubscribers)
+      responseFinished.publish({ request, response, socket, server })
+    this.#finished = true
+    dumpUnread(request)
+    releaseSocket(response, socket)
+    // An app that still reads the request is let finish, unless the connection ends here.
+    if (this.#received || isDumped(request) || isLast(response)) this.#reply()
+    else this.#outbox.flush()
+  }
+
+  drained(): void {
+    emitDrain(this.#res)
+  }
+
+  resume(): void {
+    const owed = this.#owed
+    this.#owed = 0
+    if (owed > 0) this.#exchange.consumed(owed)
+  }
+
+  ended(): void {
+    if (!this.#exchange.over) this.#outbox.reply(ResponseFlag.last)
+  }
+
+  destroyed(): void {
+    if (this.#exchange.over) return
+    this.#outbox.clear()
+    this.#outbox.reply(ResponseFlag.destroyed)
+  }
+
+  closed(): void {
+    if (!this.#finished || !this.#req.complete) this.#req.destroy(connectionReset())
+  }
+
+  timedOut(): boolean {
+    const socket = this.#socket
+    const heard = [
+      !this.#req.complete && this.#req.emit('timeout', socket),
+      this.#res.emit('timeout', socket),
+      socket.server.emit('timeout', socket),
+    ]
+    return heard.includes(true)
+  }
+
+  #push(chunk: Buffer): boolean {
+    this.#socket.bytesRead += chunk.length
+    return isDumped(this.#req) || this.#req.push(chunk)
+  }
+
+  /** Ends the exchange, if that has not been done, and gives the socket back when the response has left it. */
+  #reply(): void {
+    const last = isLast(this.#res)
+    const socket = this.#socket
+    if (!this.#exchange.over) this.#outbox.reply(last ? ResponseFlag.last : 0)
+    if (!this.#finished) return
+    // What is dumped of a body on a connection that goes on is as good as read.
+    if (!this.#req.complete && !last) completeRequest(this.#req)
+    socket.user = undefined
+    if (socket.timeout > 0) socket.setTimeout(0)
+    if (last || socket.single) socket.destroySoon()
+  }
+}
+
+/** What Node gives a request whose connection has closed. */
+function connectionReset(): Error {
+  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
+}
+
+interface Emission {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly server: Server
+  readonly flags: number
+}
+
+/** Tells the app's server of a request, by the event that Node would choose. */
+function emitRequest({ request, response, server, flags }: Emission): void {
+  const { awaitsContinue, expects } = RequestFlag
+  if ((flags & (awaitsContinue | expects)) === 0) server.emit('request', request, response)
+  else if ((flags & awaitsContinue) === 0) {
+    if (!server.emit('checkExpectation', request, response)) response.writeHead(417).end()
+  } else if (!server.emit('checkContinue', request, response)) {
+    response.writeContinue()
+    server.emit('request', request, response)
+  }
+}
+
+function onPrefinish(this: ServerResponse): void {
+  ;(this.socket as VirtualSocket | null)?.user?.prefinish()
+}
+
+function onFinish(this: ServerResponse): void {
+  ;(this.socket as VirtualSocket | null)?.user?.finish()
+}

@@ -1,0 +1,105 @@
+// serveFetch: apps that take a Request and give a Response.
+import { createMemoryMesh } from '@clusterwire/core/testing'
+import { expect, it, onTestFinished } from 'vitest'
+import { type FetchHandler, httpFront, serveFetch } from '../src/index.js'
+import { open, until } from './support/raw.js'
+
+async function start(handler: FetchHandler) {
+  const mesh = await createMemoryMesh({ workers: 2 })
+  for (const worker of mesh.workers) {
+    serveFetch(worker, handler)
+    await worker.ready()
+  }
+  const front = httpFront(mesh.primary, { grace: 1 })
+  const { port } = await front.listen(0, '127.0.0.1')
+  onTestFinished(async () => {
+    await front.close()
+    await mesh.close()
+  })
+  return { port, url: `http://127.0.0.1:${port}`, front }
+}
+
+it('a request is what the client sent', async () => {
+  const { url } = await start(async (request) =>
+    Response.json({
+      ...{ method: request.method, url: request.url, type: request.headers.get('content-type') },
+      body: await request.text(),
+    }),
+  )
+  const response = await fetch(`${url}/a?b=c`, { method: 'PUT', body: 'grüße' })
+  expect(response.headers.get('content-type')).toBe('application/json')
+  expect(await response.json()).toEqual({
+    method: 'PUT',
+    url: `${url}/a?b=c`,
+    type: 'text/plain;charset=UTF-8',
+    body: 'grüße',
+  })
+})
+
+it('a response is what the handler gave: status, message, several cookies, no body where none belongs', async () => {
+  const { url } = await start(({ method }) => {
+    const headers = new Headers([
+      ['set-cookie', 'a=1'],
+      ['set-cookie', 'b=2'],
+    ])
+    const body = method === 'DELETE' ? null : 'body'
+    return new Response(body, { status: body ? 201 : 204, statusText: 'Well Done', headers })
+  })
+  const response = await fetch(url)
+  expect([response.status, response.statusText]).toEqual([201, 'Well Done'])
+  expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+  expect(await (await fetch(url, { method: 'HEAD' })).text()).toBe('')
+  expect((await fetch(url, { method: 'DELETE' })).status).toBe(204)
+})
+
+it('bodies stream both ways', async () => {
+  const { url } = await start(({ body }) => new Response(body))
+  const size = 3_000_000
+  const response = await fetch(url, { method: 'POST', body: Buffer.alloc(size, 'x') })
+  expect((await response.text()).length).toBe(size)
+})
+
+it('a client that goes away: the signal aborts and the body is cancelled', async () => {
+  let signal: AbortSignal | undefined
+  let cancelled = false
+  const { port, front } = await start((request) => {
+    signal = request.signal
+    const body = new ReadableStream({
+      start: (controller) => controller.enqueue(Buffer.from('first')),
+      cancel() {
+        cancelled = true
+      },
+    })
+    return new Response(body)
+  })
+  const socket = await open(port)
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await new Promise((resolve) => socket.once('data', resolve))
+  expect(signal?.aborted).toBe(false)
+  socket.destroy()
+  await until(() => signal?.aborted === true && cancelled)
+  expect(front.stats()).toMatchObject({ active: 0 })
+})
+
+it('a handler that throws: 500, and nothing about why', async () => {
+  const { url } = await start(() => {
+    throw new Error('the password is hunter2')
+  })
+  const response = await fetch(url)
+  expect(response.status).toBe(500)
+  expect(await response.text()).toBe('Internal Server Error\n')
+})
+
+it('a body that fails: the response is cut, not ended', async () => {
+  const { url } = await start(() => {
+    let pulls = 0
+    const body = new ReadableStream({
+      pull(controller) {
+        if (pulls++ === 0) controller.enqueue(Buffer.from('half'))
+        else controller.error(new Error('broken'))
+      },
+    })
+    return new Response(body)
+  })
+  await expect(fetch(url).then((response) => response.text())).rejects.toThrow()
+})

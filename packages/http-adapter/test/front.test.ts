@@ -1,0 +1,322 @@
+// What the front does when something is missing, full, lost or closing.
+import { request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import type { Member } from '@clusterwire/core/peer'
+import { expect, it, onTestFinished } from 'vitest'
+import { ListenError } from '../src/index.js'
+import { serve, startCluster } from './support/cluster.js'
+import { open, talk, until } from './support/raw.js'
+
+interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: string
+}
+
+interface Call {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** Makes a request with a connection of its own. Rejects when the connection is cut. */
+function call(
+  port: number,
+  path = '/',
+  { method = 'GET', headers = {}, body }: Call = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { port, path, method, headers, agent: false, host: '127.0.0.1' } as const
+    const req = request(options, (res) => {
+      let text = ''
+      res.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk
+      })
+      res.on('end', () =>
+        resolve({ status: res.statusCode ?? 0, headers: res.headers, body: text }),
+      )
+      res.on('error', reject)
+    })
+    req.on('error', reject)
+    req.end(body)
+  })
+}
+
+it('a request that comes before any worker is ready waits for one', async () => {
+  const { port, mesh, front } = await startCluster(undefined, { workers: 1 })
+  const answer = call(port)
+  await until(() => front.stats().waiting === 1)
+  await serve(
+    mesh.workers[0] as (typeof mesh.workers)[0],
+    () => (_req, res) => void res.end('at last'),
+  )
+  expect((await answer).body).toBe('at last')
+  expect(front.stats()).toMatchObject({ active: 0, waiting: 0, requests: 1, refused: 0 })
+})
+
+it('a request that waits too long is refused with 503 and Retry-After, as text or as JSON', async () => {
+  const { port, front } = await startCluster(undefined, { queue: { timeout: 20 } })
+  const [text, json] = await Promise.all([
+    call(port),
+    call(port, '/', { headers: { accept: 'application/json' } }),
+  ])
+  expect(text).toMatchObject({ status: 503, body: 'No worker is ready to answer. Try again.\n' })
+  expect(text.headers).toMatchObject({ 'retry-after': '1', 'x-clusterwire-reason': 'no-worker' })
+  expect(JSON.parse(json.body).error).toMatchObject({ code: 'NO_WORKER' })
+  expect(json.headers['content-type']).toBe('application/json; charset=utf-8')
+  expect(front.stats()).toMatchObject({ active: 0, waiting: 0, refused: 2 })
+})
+
+it('one request more than may wait is refused at once', async () => {
+  const { port, front } = await startCluster(undefined, { queue: { limit: 1, timeout: 200 } })
+  const first = call(port)
+  await until(() => front.stats().waiting === 1)
+  expect((await call(port)).headers['x-clusterwire-reason']).toBe('overloaded')
+  expect((await first).headers['x-clusterwire-reason']).toBe('no-worker')
+})
+
+it('a client that goes away leaves its place in the queue', async () => {
+  const { port, front } = await startCluster(undefined)
+  const socket = await open(port)
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => front.stats().waiting === 1)
+  socket.destroy()
+  await until(() => front.stats().waiting === 0)
+  expect(front.stats()).toMatchObject({ active: 0, abandoned: 1 })
+})
+
+it('requests go to the worker with the fewest pending, whatever connection they come by', async () => {
+  const held: (() => void)[] = []
+  const { port, mesh } = await startCluster((worker) => (req, res) => {
+    if (req.url === '/hold') held.push(() => res.end())
+    else res.end(String(worker.number))
+  })
+  const [one, two] = mesh.workers
+  const holding = call(port, '/hold')
+  await until(() => held.length === 1)
+  const members = mesh.primary.peer.directory.all()
+  const busy = [one, two].find((worker) =>
+    members.some(({ number, pending }) => number === worker?.number && pending > 0),
+  )
+  const answers = await Promise.all(Array.from({ length: 5 }, async () => (await call(port)).body))
+  expect(answers).toContain(String([one, two].find((worker) => worker !== busy)?.number))
+  for (let i = 0; i < 10; i++) expect((await call(port)).body).not.toBe(String(busy?.number))
+  held[0]?.()
+  await holding
+})
+
+it('a worker that dies before it has begun a POST: another gets it, with its body', async () => {
+  const ran: number[] = []
+  const { port, mesh, front } = await startCluster((worker) => (req, res) => {
+    ran.push(worker.number)
+    let body = ''
+    req.on('data', (chunk) => {
+      body += chunk
+    })
+    req.on('end', () => res.end(`${worker.number}: ${body}`))
+  })
+  // The one that is chosen dies in the same turn in which the request is put on its link.
+  let dead: number | undefined
+  for (const worker of mesh.workers) {
+    const member = mesh.primary.peer.directory.get(worker.number) as Member
+    let pending = 0
+    Object.defineProperty(member, 'pending', {
+      get: () => pending,
+      set(value: number) {
+        pending = value
+        if (dead !== undefined) return
+        dead = worker.number
+        worker.kill()
+      },
+    })
+  }
+  const answer = await call(port, '/', { method: 'POST', body: 'order' })
+  expect(answer).toMatchObject({ status: 200 })
+  expect(answer.body).toMatch(/: order$/)
+  expect(ran).toHaveLength(1)
+  expect(ran).not.toContain(dead)
+  expect(front.stats()).toMatchObject({ retried: 1, active: 0 })
+})
+
+it('a worker that dies while it runs a GET: another gets it', async () => {
+  let killed = 0
+  const { port, front } = await startCluster((worker) => (_req, res) => {
+    if (killed++ === 0) worker.kill()
+    else res.end(String(worker.number))
+  })
+  expect(await call(port)).toMatchObject({ status: 200 })
+  expect(front.stats()).toMatchObject({ retried: 1 })
+})
+
+it('a request that has killed two workers is not given to a third', async () => {
+  let runs = 0
+  const { port } = await startCluster(
+    (worker) => () => {
+      runs++
+      worker.kill()
+    },
+    { workers: 3 },
+  )
+  expect((await call(port)).headers['x-clusterwire-reason']).toBe('poison')
+  expect(runs).toBe(2)
+})
+
+it('a worker that dies while it runs a POST: 502, because running it again could do harm', async () => {
+  let runs = 0
+  const { port } = await startCluster((worker) => () => {
+    runs++
+    worker.kill()
+  })
+  const answer = await call(port, '/', { method: 'POST', body: 'order' })
+  expect(answer).toMatchObject({ status: 502 })
+  expect(answer.headers['x-clusterwire-reason']).toBe('worker-lost')
+  expect(runs).toBe(1)
+})
+
+it('a worker that dies in the middle of a response: the connection is reset, the response is not ended', async () => {
+  const { port, front } = await startCluster((worker) => (_req, res) => {
+    res.write('the first half')
+    setImmediate(() => setImmediate(() => worker.kill()))
+  })
+  await expect(call(port)).rejects.toThrow(/aborted|ECONNRESET/)
+  const raw = await talk(port, 'GET / HTTP/1.0\r\n\r\n')
+  expect(raw).not.toContain('0\r\n\r\n')
+  expect(front.stats()).toMatchObject({ cut: 2, active: 0 })
+})
+
+it('a client that goes away: the request is aborted, the response closed, the place free', async () => {
+  const events: string[] = []
+  const { port, front, mesh } = await startCluster((worker) => (req, res) => {
+    req.on('aborted', () => events.push('req aborted'))
+    req.on('error', (error: NodeJS.ErrnoException) => events.push(`req error ${error.code}`))
+    req.on('close', () => events.push('req close'))
+    res.on('close', () => events.push(`res close ${res.destroyed} ${worker.peer.serving}`))
+    req.socket.on('close', () => events.push(`socket close ${req.socket.destroyed}`))
+    res.write('begun')
+  })
+  const socket = await open(port)
+  socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nhalf')
+  await new Promise((resolve) => socket.once('data', resolve))
+  const left = performance.now()
+  socket.destroy()
+  await until(() => events.length === 5)
+  expect(performance.now() - left).toBeLessThan(50)
+  expect(events).toEqual([
+    'req aborted',
+    'res close true 0',
+    'socket close true',
+    'req error ECONNRESET',
+    'req close',
+  ])
+  expect(front.stats()).toMatchObject({ active: 0, abandoned: 1 })
+  await until(() => mesh.primary.peer.pending === 0)
+})
+
+it('the app sees one socket for a connection, and its end', async () => {
+  const sockets = new Set<unknown>()
+  let closed = 0
+  const { port } = await startCluster(
+    () => (req, res) => {
+      if (!sockets.has(req.socket)) req.socket.on('close', () => closed++)
+      sockets.add(req.socket)
+      res.end(String(req.socket.remotePort))
+    },
+    { workers: 1 },
+  )
+  const socket = await open(port)
+  const { port: own } = socket.address() as AddressInfo
+  for (let i = 0; i < 3; i++) {
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    const chunk = await new Promise<Buffer>((resolve) => socket.once('data', resolve))
+    expect(chunk.toString()).toContain(`\r\n\r\n${own}`)
+  }
+  expect([sockets.size, closed]).toEqual([1, 0])
+  socket.destroy()
+  await until(() => closed === 1)
+})
+
+it('a port that is taken: one clear line', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void taken.close())
+  await new Promise((resolve) => taken.once('listening', resolve))
+  const { port } = taken.address() as AddressInfo
+  const { front } = await startCluster(undefined)
+  const error = await front.listen(port, '127.0.0.1').catch((cause: unknown) => cause)
+  expect(error).toBeInstanceOf(ListenError)
+  expect(error).toMatchObject({ code: 'LISTEN_FAILED', port })
+  expect((error as Error).message).toBe(
+    `Port ${port} of 127.0.0.1 is in use already (EADDRINUSE): stop the program that listens there, or choose another port`,
+  )
+})
+
+it('close: running requests finish, with Connection: close, and idle connections are closed', async () => {
+  let finish = () => {}
+  const { port, front } = await startCluster(
+    () => (req, res) => {
+      if (req.url === '/idle') res.end('idle')
+      else finish = () => res.end('done')
+    },
+    { grace: 5000 },
+  )
+  const idle = await open(port)
+  idle.write('GET /idle HTTP/1.1\r\nHost: a\r\n\r\n')
+  await new Promise((resolve) => idle.once('data', resolve))
+  const idleClosed = new Promise((resolve) => idle.once('close', resolve))
+  const running = talk(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => front.stats().active === 1)
+  const closed = front.close()
+  expect(front.close()).toBe(closed)
+  await idleClosed
+  finish()
+  const answer = await running
+  expect(answer).toContain('Connection: close\r\n')
+  expect(answer).not.toMatch(/keep-alive/i)
+  expect(answer).toMatch(/\r\n\r\ndone$/)
+  await closed
+  await expect(call(port)).rejects.toThrow('ECONNREFUSED')
+})
+
+it('close: what is not done when the grace is over is ended', async () => {
+  const { port, front } = await startCluster(() => (_req, res) => void res.write('for ever'), {
+    grace: 20,
+  })
+  const raw = talk(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => front.stats().active === 1)
+  await front.close()
+  expect(await raw).not.toContain('0\r\n\r\n')
+  expect(front.stats()).toMatchObject({ active: 0 })
+})
+
+it('every request has an id; a client can choose it only when it is trusted', async () => {
+  const app = () => (req: { headers: unknown }, res: { end(text: string): void }) =>
+    res.end(JSON.stringify(req.headers))
+  const mine = { headers: { 'x-request-id': 'mine' } }
+  const id = async (port: number) => JSON.parse((await call(port, '/', mine)).body)['x-request-id']
+  const untrusting = await startCluster(app)
+  const ids = [await id(untrusting.port), await id(untrusting.port)]
+  expect(ids[0]).toMatch(/^[\w-]{10}-1$/)
+  expect(ids[1]).not.toBe(ids[0])
+  expect(await id((await startCluster(app, { trust: true })).port)).toBe('mine')
+})
+
+it('X-Forwarded-* passes through, is added to, or is replaced', async () => {
+  const app = () => (req: { headers: unknown }, res: { end(text: string): void }) =>
+    res.end(JSON.stringify(req.headers))
+  const sent = { 'x-forwarded-for': '1.2.3.4', 'x-forwarded-proto': 'https', host: 'shop.test' }
+  const seen = async (trust: boolean | undefined) => {
+    const { port } = await startCluster(app, trust === undefined ? {} : { trust })
+    return JSON.parse((await call(port, '/', { headers: sent })).body)
+  }
+  expect(await seen(undefined)).toMatchObject(sent)
+  expect(await seen(true)).toMatchObject({
+    'x-forwarded-for': '1.2.3.4, 127.0.0.1',
+    'x-forwarded-proto': 'https',
+    'x-forwarded-host': 'shop.test',
+  })
+  expect(await seen(false)).toMatchObject({
+    'x-forwarded-for': '127.0.0.1',
+    'x-forwarded-proto': 'http',
+    'x-forwarded-host': 'shop.test',
+  })
+})

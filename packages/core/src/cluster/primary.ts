@@ -56,6 +56,9 @@ export interface WorkerInfo {
   readonly pending: number
 }
 
+/** Milliseconds that a worker which has drained gets to end its process. */
+const EXIT_GRACE = 1_000
+
 /** What happens in a cluster's life. */
 export interface PrimaryEvents {
   'worker.ready': [worker: WorkerInfo]
@@ -143,40 +146,39 @@ export class Primary extends ClusterPeer {
   }
 
   async #close(): Promise<void> {
-    const deadline = performance.now() + this.#options.shutdownTimeout
+    const { shutdownTimeout } = this.#options
+    const deadline = performance.now() + shutdownTimeout
     for (const timer of this.#restarts) clearTimeout(timer)
-    await atMost(this.#options.shutdownTimeout, this.runDrainHooks())
-    await Promise.all([...this.#processes.values()].map((worker) => this.#stop(worker, deadline)))
+    const workers = [...this.#processes.values()]
+    // All at once: what the front waits for may be what a worker's hook ends. Until the last is done, they go on answering each other.
+    const drains = workers.map((worker) => this.#drain(worker, shutdownTimeout))
+    await atMost(shutdownTimeout, Promise.all([this.runDrainHooks(), ...drains]))
+    await Promise.all(workers.map((worker) => this.#end(worker, deadline)))
     this.peer.close('the cluster was closed')
     this.#stopSignals()
   }
 
-  /** Ends one worker: asks it to finish, and kills it when it has not by the deadline. */
-  async #stop(worker: WorkerProcess, deadline: number): Promise<void> {
-    const wasReady = worker.state === 'ready'
+  /** Lets a worker finish; resolves when it has, or never will. */
+  async #drain(worker: WorkerProcess, graceMs: number): Promise<void> {
+    if (worker.state !== 'ready') return worker.kill('SIGKILL') // It has not begun anything.
+    const route = new Route(this.peer, workerControl.drain, { to: worker.number })
+    try {
+      await call({ route, input: { graceMs }, options: { timeout: graceMs + 500 } })
+    } catch {
+      worker.kill('SIGKILL') // It is gone, or stuck: either way there is nothing to wait for.
+    }
+  }
+
+  /** Ends a worker that has drained, which takes no time; by force when it does. */
+  async #end(worker: WorkerProcess, deadline: number): Promise<void> {
     if (worker.state === 'dead') return
     worker.state = 'draining'
     this.#router.setState(worker.number, 'draining')
-    const graceMs = Math.max(1, deadline - performance.now())
-    const killTimer = setTimeout(() => worker.kill('SIGKILL'), graceMs + 1_000)
-    if (wasReady) await this.#drain(worker, graceMs)
-    else worker.kill('SIGKILL')
+    const kill = () => worker.kill('SIGKILL')
+    const timer = setTimeout(kill, Math.max(0, deadline - performance.now()) + EXIT_GRACE)
     await worker.link?.close()
     await worker.exited
-    clearTimeout(killTimer)
-  }
-
-  /** Resolves when the worker has finished, or is gone, or did not finish in time. */
-  async #drain(worker: WorkerProcess, graceMs: number): Promise<void> {
-    try {
-      await call({
-        route: new Route(this.peer, workerControl.drain, { to: worker.number }),
-        input: { graceMs },
-        options: { timeout: graceMs + 500 },
-      })
-    } catch {
-      worker.kill('SIGKILL') // It is gone, or stuck; either way there is nothing to wait for.
-    }
+    clearTimeout(timer)
   }
 
   #killAll(): void {
@@ -188,7 +190,8 @@ export class Primary extends ClusterPeer {
     const worker = new WorkerProcess(this.#forkOptions(), this.#options.maxFrameBytes)
     const { number } = worker
     this.#processes.set(number, worker)
-    if (worker.link) this.#router.attach(number, worker.link, { left: () => this.#lost(worker) })
+    if (worker.link)
+      this.#router.attach(number, worker.link, { left: (reason) => this.#lost(worker, reason) })
     return new Promise((resolve, reject) => {
       const bootTimer = setTimeout(() => {
         reject(
@@ -225,7 +228,8 @@ export class Primary extends ClusterPeer {
   }
 
   /** The link ended. A process without one is of no use, whatever state it is in. */
-  #lost(worker: WorkerProcess): void {
+  #lost(worker: WorkerProcess, reason: Error | undefined): void {
+    worker.lostBecause = reason
     if (worker.state !== 'draining') worker.kill('SIGKILL')
   }
 
@@ -234,7 +238,9 @@ export class Primary extends ClusterPeer {
     const info = this.#infoOf(worker)
     this.#processes.delete(worker.number)
     this.#becameReady.delete(worker.number)
-    this.events.emit('worker.exit', info, { ...exit, expected })
+    const { lostBecause } = worker
+    const reason = lostBecause ? `${exit.reason}: ${lostBecause.message}` : exit.reason
+    this.events.emit('worker.exit', info, { ...exit, reason, expected })
     if (!expected) this.#restart()
   }
 

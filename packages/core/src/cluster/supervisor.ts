@@ -39,6 +39,8 @@ export class WorkerProcess {
   /** Resolves when the process has ended and its link has too: after the last frame it sent has been read. */
   readonly exited: Promise<WorkerExit>
   state: WorkerState = 'booting'
+  /** What was wrong with its link, when that is why it was ended. */
+  lostBecause: Error | undefined
   readonly #worker: Worker
 
   constructor(options: ForkOptions, maxFrameBytes: number | undefined) {

@@ -60,7 +60,10 @@ async function join({
     stacks: showStacks(),
     scopes: createScopes(),
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.
-    onLost: () => process.exit(worker?.draining ? 0 : ORPHANED),
+    onLost(reason) {
+      if (reason !== undefined) onError(reason, 'the link to the primary broke')
+      process.exit(worker?.draining ? 0 : ORPHANED)
+    },
   })
   // Else node:cluster ends this process with code 0 as soon as the primary is gone.
   if (cluster.worker) cluster.worker.exitedAfterDisconnect = true

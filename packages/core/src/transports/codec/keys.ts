@@ -5,7 +5,7 @@ import type { ByteReader } from '../bytes.js'
 import { FIRST_SHORT_TEXT } from './format.js'
 import { isShortText, readText, shortTextAt } from './text.js'
 
-/** A power of two. A name whose slot is taken replaces the one there: the cache cannot grow. */
+/** A power of two. They come in pairs, so that two names can share one hash; a third one replaces. */
 const SLOTS = 1024
 
 /** The name of a property. */
@@ -28,15 +28,16 @@ export function readKey(reader: ByteReader, tag: number): Key {
     const text = readText(reader, tag)
     return { text, assignable: isAssignable(text) }
   }
-  const { buffer } = reader
   const length = tag - FIRST_SHORT_TEXT
   const start = reader.take(length)
-  const slot = slotOf(buffer, start, length)
-  const candidate = known[slot]
-  if (candidate?.codes.length === length && matches(candidate.codes, buffer, start))
-    return candidate
+  const slot = slotOf(reader.buffer, start, length)
+  const first = known[slot]
+  if (isNext(first, reader, length)) return first
+  const second = known[slot ^ 1]
+  if (isNext(second, reader, length)) return second
 
-  const key = createKey(shortTextAt(buffer, start, length))
+  const key = createKey(shortTextAt(reader.buffer, start, length))
+  known[slot ^ 1] = first
   known[slot] = key
   return key
 }
@@ -51,7 +52,7 @@ function isAssignable(text: string): boolean {
   return !(text in Object.prototype)
 }
 
-/** Three characters and the length tell most names apart. Where they do not, `matches` does. */
+/** Three characters and the length tell most names apart. Where they do not, `isNext` does. */
 function slotOf(buffer: Buffer, start: number, length: number): number {
   if (length === 0) return 0
   const first = buffer[start] as number
@@ -60,7 +61,11 @@ function slotOf(buffer: Buffer, start: number, length: number): number {
   return (first * 31 + middle * 131 + last * 7 + length) & (SLOTS - 1)
 }
 
-function matches(codes: readonly number[], buffer: Buffer, start: number): boolean {
-  for (let i = 0; i < codes.length; i++) if (codes[i] !== buffer[start + i]) return false
+/** Whether the `length` bytes just read are this key's. */
+function isNext(key: KnownKey | undefined, reader: ByteReader, length: number): key is KnownKey {
+  if (key?.codes.length !== length) return false
+  const { buffer, position } = reader
+  const start = position - length
+  for (let i = 0; i < length; i++) if (key.codes[i] !== buffer[start + i]) return false
   return true
 }

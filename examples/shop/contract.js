@@ -35,9 +35,6 @@ export const prices = contract('prices', {
   dropped: topic(z.object({ sku, worker: z.int() })),
 })
 
-/** What the primary says of the whole shop. */
-export const shop = contract('shop', { closing: topic(z.object({})) })
-
 /** What every worker can be asked. */
 export const shopWorker = contract('shopWorker', {
   stats: procedure({

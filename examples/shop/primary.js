@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { startPrimary } from '@clusterwire/core/cluster'
 import { httpFront } from '@clusterwire/http-adapter'
-import { ledger, shop } from './contract.js'
+import { ledger } from './contract.js'
 import { createLedger } from './ledger.js'
 import { tellAddress, tellWorkers } from './welcome.js'
 
@@ -21,7 +21,6 @@ try {
     workers: Number(WORKERS),
   })
   primary.serve(ledger, createLedger())
-  primary.onDrain(() => primary?.publish(shop.closing, {}))
   const { address, port } = await httpFront(primary).listen(Number(PORT), HOST)
   tellWorkers(primary)
   tellAddress(address, port)

@@ -3,7 +3,7 @@
 import { joinCluster } from '@clusterwire/core/cluster'
 import { serveHttp } from '@clusterwire/http-adapter'
 import { createApp } from './app.js'
-import { ledger, prices, shop, shopWorker } from './contract.js'
+import { ledger, prices, shopWorker } from './contract.js'
 import { Feed } from './feed.js'
 import { PriceCache } from './price-cache.js'
 
@@ -15,7 +15,7 @@ worker.subscribe(prices.changed, ({ sku }) => {
 })
 
 const feed = new Feed(worker)
-worker.subscribe(shop.closing, () => feed.end())
+worker.onDrain(() => feed.end())
 
 worker.serve(shopWorker, {
   stats: () => ({

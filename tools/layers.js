@@ -11,7 +11,7 @@ import ts from 'typescript'
 const packages = {
   'packages/core/src': {
     rows: [
-      ['frames.ts', 'schema.ts', 'errors.ts', 'id-table.ts'],
+      ['frames.ts', 'schema.ts', 'errors.ts', 'id-table.ts', 'channels.ts'],
       ['contract.ts', 'transports/bytes.ts'],
       ['infer.ts', 'transport.ts'],
       [
@@ -34,11 +34,12 @@ const packages = {
       ],
       ['incoming.ts', 'outgoing.ts', 'limiter.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],
+      ['middleware.ts'],
       ['routing.ts', 'values.ts', 'answer.ts', 'publication.ts', 'subscription.ts', 'broadcast.ts'],
       ['call.ts'],
       ['stream-call.ts', 'stream-answer.ts'],
       ['client.ts', 'handlers.ts', 'topics.ts'],
-      ['gather.ts'],
+      ['gather.ts', 'service.ts'],
       ['cluster-peer.ts'],
       ['cluster/control.ts', 'cluster/clock.ts', 'cluster/process.ts', 'cluster/backoff.ts'],
       [

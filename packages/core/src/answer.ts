@@ -1,6 +1,7 @@
 // One request on the side that answers: validated, handed to the handler, and its result given back. Nothing that a handler does gets
 // past here.
 
+import type { CallTrace } from './channels.js'
 import type { Named, Procedure, Stream } from './contract.js'
 import { DeclaredError } from './errors.js'
 import { describe, describeThrown, nameProcedure, withoutDetails } from './failure.js'
@@ -24,6 +25,8 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   readonly #errors: ErrorMakers<Procedure>
   readonly #limiter: Limiter | undefined
   readonly #refuseInput: Refuse
+  /** Made when somebody watches. */
+  readonly #traces = new WeakMap<IncomingExchange, CallTrace>()
   protected readonly refuseOutput: Refuse
 
   constructor(peer: Peer, member: M, handler: AnyHandler) {
@@ -62,11 +65,13 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   /** Fails with what validating or encoding threw: ours says what is wrong, anything else comes out of the user's schema or value. */
   protected refuse(exchange: IncomingExchange, error: unknown): void {
+    this.#tell('handle.error', exchange, error)
     failSafely(exchange, describe(nameProcedure(this.member.name, error), this.#peer.stacks))
   }
 
   /** Fails with what the handler threw. */
   protected threw(exchange: IncomingExchange, thrown: unknown): void {
+    this.#tell('handle.error', exchange, thrown)
     const schema = declaredSchema(this.member.errors, thrown)
     if (schema === undefined) return failSafely(exchange, describeThrown(thrown, this.#peer.stacks))
     const { code, data, message } = thrown as DeclaredError
@@ -92,6 +97,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
     let result: unknown
+    this.#tell('handle.start', exchange)
     try {
       const { nests, scopes } = this.#peer
       result =
@@ -116,6 +122,29 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     this.#give(exchange, result, context)
   }
 
+  /** The handler's whole answer has been given. */
+  protected done(exchange: IncomingExchange): void {
+    this.#tell('handle.end', exchange)
+    this.#traces.delete(exchange)
+  }
+
+  #tell(
+    name: 'handle.start' | 'handle.end' | 'handle.error',
+    exchange: IncomingExchange,
+    error?: unknown,
+  ): void {
+    const channel = this.#peer.channels?.[name]
+    if (channel?.hasSubscribers !== true) return
+    let trace = this.#traces.get(exchange)
+    if (trace === undefined) {
+      const { number: peer } = this.#peer
+      trace = { procedure: this.member.name, peer, other: exchange.member.number, error }
+      this.#traces.set(exchange, trace)
+    }
+    trace.error = error
+    channel.publish(trace)
+  }
+
   #give(exchange: IncomingExchange, result: unknown, context: Context): void {
     // The place is free when the handler is done, not when its caller has gone: what runs, runs.
     this.#limiter?.leave()
@@ -132,13 +161,18 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 export class ProcedureAnswer extends Answer<Named<Procedure>> {
   protected give(exchange: IncomingExchange, result: unknown): void {
     const { output: schema } = this.member
-    if (schema === undefined) return exchange.reply(encodeValue, undefined)
+    if (schema === undefined) return this.#reply(exchange, undefined)
     const valid = validate(schema, result, this.refuseOutput)
     if (valid instanceof Promise)
       valid
-        .then((value) => exchange.reply(encodeValue, value))
+        .then((value) => this.#reply(exchange, value))
         .catch((error: unknown) => this.refuse(exchange, error))
-    else exchange.reply(encodeValue, valid)
+    else this.#reply(exchange, valid)
+  }
+
+  #reply(exchange: IncomingExchange, value: unknown): void {
+    exchange.reply(encodeValue, value)
+    this.done(exchange)
   }
 }
 

@@ -1,6 +1,7 @@
 // One call of a procedure on the caller's side: routed, sent, tried once more where that does no harm, and settled exactly once.
 
 import { onAbort } from './abort.js'
+import type { CallTrace } from './channels.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
 import type { Candidate } from './directory.js'
 import {
@@ -63,6 +64,8 @@ class Call implements CallerEvents {
   #served: Candidate | undefined
   #retried = false
   #settled = false
+  /** Made when somebody watches. */
+  #trace: CallTrace | undefined
   /** Takes back what waits for an abort, a cancellation or a worker. */
   #release: (() => void)[] | undefined
 
@@ -96,6 +99,7 @@ class Call implements CallerEvents {
         { procedure: procedure.name },
       )
     peer.retries.deposit()
+    this.#tell('call.start')
     this.#begin(now)
     if (this.#settled) return
     if (signal !== undefined) {
@@ -208,12 +212,24 @@ class Call implements CallerEvents {
 
   #succeed(value: unknown): void {
     this.#settle()
+    this.#tell('call.end')
     this.#resolve(value)
   }
 
   #fail(error: ClusterwireError): void {
     this.#settle()
+    this.#tell('call.error', error)
     this.#reject(error)
+  }
+
+  #tell(name: 'call.start' | 'call.end' | 'call.error', error?: unknown): void {
+    const { member, peer } = this.#request.route
+    const channel = peer.channels?.[name]
+    if (channel?.hasSubscribers !== true) return
+    this.#trace ??= { procedure: member.name, peer: peer.number, other: undefined, error }
+    this.#trace.other = this.#served?.member.number
+    this.#trace.error = error
+    channel.publish(this.#trace)
   }
 
   #settle(): void {

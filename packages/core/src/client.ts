@@ -3,6 +3,7 @@
 import { call } from './call.js'
 import type { Contract, Member as ContractMember, Named } from './contract.js'
 import type { CallOptions, Client } from './infer.js'
+import { aroundCall } from './middleware.js'
 import type { Peer } from './peer.js'
 import { checkTarget, Route, type Target } from './routing.js'
 import { callStream } from './stream-call.js'
@@ -53,7 +54,9 @@ function prototypeOf(contract: Contract, peer: Peer): object {
 function methodOf(peer: Peer, member: Named<ContractMember>, target: Target): Method {
   if (member.kind === 'procedure') {
     const route = new Route(peer, member, target)
-    return (input, options = {}) => call({ route, input, options })
+    const { use = [] } = target
+    const run = aroundCall(member.name, use, (input, options) => call({ route, input, options }))
+    return (input, options = {}) => run(input, options)
   }
   const stream = member as Extract<typeof member, { kind: 'stream' }>
   const route = new Route(peer, stream, target)

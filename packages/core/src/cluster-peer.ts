@@ -19,8 +19,10 @@ import type {
   Subscription,
   SubscriptionIterable,
 } from './infer.js'
+import type { Middleware } from './middleware.js'
 import type { Peer } from './peer.js'
 import type { Target } from './routing.js'
+import { Service } from './service.js'
 import { type Subscriber, SubscriptionIterator } from './subscription.js'
 import { Topics } from './topics.js'
 
@@ -61,7 +63,8 @@ export class ClusterPeer implements PeerInfo {
    * Creates a client: the contract's procedures as methods. Each call is validated here, sent, and settles exactly once: with the
    * answer, or with one of the errors of errors.ts.
    *
-   * @param target `{ to }` a worker's number or "primary"; `{ key }` for the same worker with the same key. Default: the ready worker with the fewest calls pending
+   * @param target `{ to }` a worker's number or "primary"; `{ key }` for the same worker with the same key;
+   *   `{ use }` middleware around each call. Default: the ready worker with the fewest calls pending
    * @throws InvalidContractError, InvalidOptionError
    */
   client<C extends Contract>(contract: C, target: Target = {}): Client<C> {
@@ -87,7 +90,15 @@ export class ClusterPeer implements PeerInfo {
    */
   serve<C extends Contract>(contract: C, handlers: Handlers<C>): void {
     assertContract(contract)
-    serve(this.peer, contract, handlers as Readonly<Record<string, unknown>>)
+    serve(this.peer, contract, { handlers: handlers as Readonly<Record<string, unknown>> })
+  }
+
+  /**
+   * Puts middleware around what is served behind it: `peer.use(auth).serve(contract, handlers)`. It may look at a request, refuse it by
+   * throwing, and add to the handlers' context by `next({ user })`, which their types then know.
+   */
+  use<Added extends object>(middleware: Middleware<object, Added>): Service<Added> {
+    return new Service(this.peer, [middleware as Middleware])
   }
 
   /**

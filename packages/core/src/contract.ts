@@ -120,7 +120,7 @@ export function procedure<
     readonly concurrency?: number
     readonly queue?: Partial<QueueLimits>
   } = {},
-): Procedure<I, O, E> {
+): Procedure<NoInfer<I>, NoInfer<O>, NoInfer<E>> {
   checkSchema('procedure', 'input', options.input)
   checkSchema('procedure', 'output', options.output)
   return Object.freeze({
@@ -161,7 +161,7 @@ export function stream<
     readonly errors?: E
     readonly timeout?: number
   } = {},
-): Stream<I, U, O, E> {
+): Stream<NoInfer<I>, NoInfer<U>, NoInfer<O>, NoInfer<E>> {
   checkSchema('stream', 'input', options.input)
   checkSchema('stream', 'upload', options.upload)
   checkSchema('stream', 'output', options.output)

@@ -58,10 +58,13 @@ export interface Candidate extends Served {
   readonly member: Member
 }
 
+/** Told of each change: with the member that is gone, or the one that has got ready, when that is the change. */
+export type ChangeListener = (gone: Member | undefined, ready: Member | undefined) => void
+
 /** The members that this peer knows. */
 export class Directory {
   readonly #members = new Map<number, Member>()
-  readonly #listeners = new Set<(gone?: Member) => void>()
+  readonly #listeners = new Set<ChangeListener>()
   /** Ready workers that serve a procedure, by its name; forgotten whenever a member changes. */
   readonly #candidates = new Map<string, readonly Candidate[]>()
   /** Grows with every change: what was worked out from an older version is to be worked out anew. */
@@ -96,9 +99,10 @@ export class Directory {
       if (id !== undefined) this.add({ number, id, state: state ?? 'joined', procedures })
       return
     }
+    const gotReady = state === 'ready' && member.state !== 'ready'
     if (state !== undefined) member.state = state
     member.learn(procedures)
-    this.#changed()
+    this.#changed(undefined, gotReady ? member : undefined)
   }
 
   remove(number: number): Member | undefined {
@@ -110,8 +114,8 @@ export class Directory {
     return member
   }
 
-  /** Calls `listener` after each change of a member, with the member when it is gone; the function returned ends that. */
-  onChange(listener: (gone?: Member) => void): () => void {
+  /** Calls `listener` after each change; the function returned ends that. */
+  onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -142,9 +146,9 @@ export class Directory {
     return best
   }
 
-  #changed(gone?: Member): void {
+  #changed(gone?: Member, ready?: Member): void {
     this.version++
     this.#candidates.clear()
-    for (const listener of this.#listeners) listener(gone)
+    for (const listener of this.#listeners) listener(gone, ready)
   }
 }

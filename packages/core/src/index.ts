@@ -41,4 +41,12 @@ export type {
   Uploadable,
   UploadCall,
 } from './infer.js'
+export type {
+  ClientCall,
+  ClientMiddleware,
+  HandlerCall,
+  Middleware,
+  Passed,
+  PassOn,
+} from './middleware.js'
 export type { AnySchema, InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './schema.js'

@@ -78,23 +78,23 @@ export type UploadContext<S extends Stream> = S['upload'] extends AnySchema
   : unknown
 
 /** Answers a procedure. */
-export type ProcedureHandler<P extends Procedure> = (
+export type ProcedureHandler<P extends Procedure, Given = unknown> = (
   input: HandlerInput<P>,
-  context: HandlerContext<P>,
+  context: HandlerContext<P> & Given,
 ) => HandlerOutput<P> | Promise<HandlerOutput<P>>
 
 /** Answers a stream: yields its values, or returns the only one. */
-export type StreamHandler<S extends Stream> = (
+export type StreamHandler<S extends Stream, Given = unknown> = (
   input: HandlerInput<S>,
-  context: HandlerContext<S> & UploadContext<S>,
+  context: HandlerContext<S> & UploadContext<S> & Given,
 ) => AsyncIterable<HandlerOutput<S>> | Generator<HandlerOutput<S>> | Promise<HandlerOutput<S>>
 
-/** One handler for each procedure and stream of a contract. */
-export type Handlers<C extends Contract> = {
+/** One handler for each procedure and stream of a contract. `Given`: what middleware adds to their context. */
+export type Handlers<C extends Contract, Given = unknown> = {
   readonly [K in keyof C as C[K] extends Procedure | Stream ? K : never]: C[K] extends Procedure
-    ? ProcedureHandler<C[K]>
+    ? ProcedureHandler<C[K], Given>
     : C[K] extends Stream
-      ? StreamHandler<C[K]>
+      ? StreamHandler<C[K], Given>
       : never
 }
 

@@ -1,6 +1,7 @@
 // One peer: begins exchanges, answers those of others, and settles all of them when the other side is gone. The same on every side of
 // every link; it knows neither Node nor schemas.
 
+import type { Channel, Channels } from './channels.js'
 import { Directory, type Member } from './directory.js'
 import {
   CancelledError,
@@ -39,6 +40,8 @@ export interface PeerOptions {
   readonly stacks?: boolean | undefined
   /** Knows which request the running code is handling. Without one, nested calls inherit nothing. */
   readonly scopes?: ScopeStore | undefined
+  /** Told of what happens here. */
+  readonly channels?: Channels | undefined
   /** Bytes that may wait for a link whose other side does not read; beyond them calls fail with `OVERLOADED`. Default 64 MiB */
   readonly maxQueuedBytes?: number | undefined
 }
@@ -93,6 +96,10 @@ export class Peer implements Exchanger {
     this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
     this.#pending = new PendingTable(options.clock)
     this.waiting = new WaitingRoom(options.clock, this.directory)
+    this.directory.onChange((gone, ready) => {
+      if (gone !== undefined) this.#tellOf(options.channels?.['peer.down'], gone)
+      if (ready !== undefined) this.#tellOf(options.channels?.['peer.up'], ready)
+    })
   }
 
   /** Exchanges begun here that have not ended. */
@@ -107,6 +114,10 @@ export class Peer implements Exchanger {
 
   get closed(): boolean {
     return this.#closed !== undefined
+  }
+
+  get channels(): Channels | undefined {
+    return this.#options.channels
   }
 
   get scopes(): ScopeStore | undefined {
@@ -300,6 +311,10 @@ export class Peer implements Exchanger {
 
   assertOpen(): void {
     if (this.#closed !== undefined) throw this.#closed
+  }
+
+  #tellOf(channel: Channel | undefined, { number, id }: Member): void {
+    if (channel?.hasSubscribers) channel.publish({ peer: this.number, number, id })
   }
 
   #opened(frame: Frame): void {

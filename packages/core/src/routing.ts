@@ -5,6 +5,7 @@ import type { Candidate, Member as CandidateMember } from './directory.js'
 import { InvalidOptionError, NoWorkerError, UnimplementedError } from './errors.js'
 import { fingerprintOf } from './fingerprint.js'
 import { PRIMARY } from './frames.js'
+import type { ClientMiddleware } from './middleware.js'
 import type { Peer } from './peer.js'
 import { type Refuse, refuseRequest } from './validate.js'
 
@@ -14,6 +15,8 @@ export interface Target {
   readonly to?: number | 'primary' | undefined
   /** Calls with the same key go to the same worker, as long as it lives. */
   readonly key?: string | number | undefined
+  /** Runs around each call of a procedure, the first outermost. */
+  readonly use?: readonly ClientMiddleware[] | undefined
 }
 
 /** Checks a target. Throws InvalidOptionError. */

@@ -20,7 +20,11 @@ export class StreamAnswer extends Answer<Named<Stream>> {
 
   protected give(exchange: IncomingExchange, result: unknown, context: StreamContext): void {
     this.#send(exchange, result, context).then(
-      (all) => all && exchange.reply(encodeValue, undefined),
+      (all) => {
+        if (!all) return
+        exchange.reply(encodeValue, undefined)
+        this.done(exchange)
+      },
       (thrown: unknown) => {
         const unfit = Unfit.in(thrown)
         if (unfit === undefined) this.threw(exchange, thrown)

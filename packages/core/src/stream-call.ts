@@ -2,6 +2,7 @@
 
 import { onAbort } from './abort.js'
 import { originOf } from './call.js'
+import type { CallTrace } from './channels.js'
 import type { Named, Stream } from './contract.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
 import { CancelledError, InvalidOptionError, InvalidResponseError } from './errors.js'
@@ -39,6 +40,8 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   #outbox: Outbox | undefined
   #begun: Promise<void> | undefined
   #forgetSignal: () => void = () => {}
+  /** Made when somebody watches. */
+  #trace: CallTrace | undefined
 
   constructor(parts: StreamParts) {
     this.#parts = parts
@@ -73,11 +76,13 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
 
   reply(): void {
     this.#settled()
+    this.#tell('stream.end')
     this.#inbox.end()
   }
 
   error(error: Error): void {
     this.#settled()
+    this.#tell('stream.error', error)
     this.#inbox.fail(error)
   }
 
@@ -109,6 +114,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       origin: originOf(name, options, scope),
       events: this,
     })
+    this.#tell('stream.start')
     const forgetSignal = signal && onAbort(signal, abort)
     const forgetScope = scope?.onCancel(abort)
     this.#forgetSignal = () => {
@@ -138,8 +144,19 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
 
   #cancel(error: unknown): void {
     this.#settled()
+    this.#tell('stream.error', error)
     this.#exchange?.abandon()
     this.#inbox.fail(error)
+  }
+
+  #tell(name: 'stream.start' | 'stream.end' | 'stream.error', error?: unknown): void {
+    const { member, peer } = this.#parts.route
+    const channel = peer.channels?.[name]
+    if (channel?.hasSubscribers !== true) return
+    const other = this.#exchange?.member.number
+    this.#trace ??= { procedure: member.name, peer: peer.number, other, error }
+    this.#trace.error = error
+    channel.publish(this.#trace)
   }
 
   #settled(): void {

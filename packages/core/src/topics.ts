@@ -154,6 +154,9 @@ export class Topics {
     const head = { type: FrameType.publish, flags, ref: 0, to: EVERYONE, from, id, arg }
     try {
       send(this.#peer.linkToEveryone(), head, encodePublication, { topic, value })
+      const channel = this.#peer.channels?.publish
+      if (channel?.hasSubscribers)
+        channel.publish({ topic: topic.name, peer: from, awaited: id !== 0 })
     } catch (error) {
       throw nameProcedure(topic.name, error)
     }

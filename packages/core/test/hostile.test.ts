@@ -94,7 +94,7 @@ class Village {
   }
 }
 
-/** One that has joined, serves `hold` and `count`, listens to the news, and is ready. */
+/** One that has joined, serves `hold`, `count` and `sum`, and is ready. */
 class Villain {
   readonly near: MemoryLink
   readonly far: MemoryLink
@@ -121,13 +121,8 @@ class Villain {
   static async join(village: Village, number = VILLAIN): Promise<Villain> {
     const villain = new Villain(village, number)
     villain.send({ type: FrameType.hello, arg: PROTOCOL_VERSION }, { id: 'villain', pid: 6 })
-    villain.send(
-      { type: FrameType.announce },
-      {
-        procedures: ['lab.hold', 'lab.count', 'lab.sum'].map((name) => [name, '']),
-        subscribe: [lab.news.name],
-      },
-    )
+    const procedures = ['lab.hold', 'lab.count', 'lab.sum'].map((name) => [name, ''])
+    villain.send({ type: FrameType.announce }, { procedures })
     village.router.setState(number, 'ready')
     await turn()
     return villain
@@ -300,7 +295,6 @@ describe('to the primary', () => {
 
   test('an answer in another’s place ends its link, and is taken for nobody’s', async () => {
     const village = await Village.found()
-    const gate = deferred<string>()
     const honest = await Villain.join(village, 9)
     const call = village.primary.client(lab, { to: 9 }).hold(1)
     const id = await honest.asked(0)
@@ -308,7 +302,6 @@ describe('to the primary', () => {
     villain.send({ type: FrameType.reply, id }, 'stolen')
     await until(() => villain.ended, 'its link has ended')
     honest.send({ type: FrameType.reply, id }, 'earned')
-    gate.resolve('')
     expect(await call).toBe('earned')
     honest.far.destroy(new Error('done'))
   })
@@ -317,12 +310,12 @@ describe('to the primary', () => {
     const village = await Village.found()
     const villain = await Villain.join(village)
     const count = village.primary.client(lab, { to: VILLAIN }).count({ to: 1 })
-    const first = count.next()
+    const reading = failureOf(drained(count))
     const id = await villain.asked(0)
     for (let sent = 0; sent < WINDOW_BYTES * 2; sent += 60_000)
-      villain.send({ type: FrameType.data, id, flags: Flag.bulk }, Buffer.from([...ones]))
+      villain.send({ type: FrameType.data, id, flags: Flag.bulk }, large)
     await until(() => villain.ended, 'its link has ended')
-    await failureOf(first.then(() => drained(count)))
+    expect((await reading).code).toBe('WORKER_LOST')
   })
 
   test('more credit than was spent ends its link', async () => {
@@ -341,6 +334,7 @@ describe('to the primary', () => {
   test('a receipt that is no value ends its link; the broadcast goes on without it', async () => {
     const village = await Village.found()
     const villain = await Villain.join(village)
+    villain.send({ type: FrameType.announce }, { subscribe: [lab.news.name] })
     const broadcast = village.primary.broadcast(lab.news, { n: 1 })
     await until(() => villain.received.some(({ type }) => type === FrameType.publish), 'it came')
     const { id } = villain.received.find(({ type }) => type === FrameType.publish) as { id: number }
@@ -394,7 +388,7 @@ describe('to the primary', () => {
 })
 
 const nothing = { type: 0, flags: 0, ref: 0, to: 0, from: 0, id: 0, arg: 0 }
-const ones = Buffer.alloc(60_000, 1)
+const large = new Uint8Array(60_000)
 
 async function drained(values: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of values);
@@ -421,7 +415,7 @@ const toWorker: [string, Deed][] = [
     (v) => {
       v.send({ type: 8, to: 1, id: 7, ref: uploads, flags: Flag.upload })
       for (let n = 0; n < 10; n++)
-        v.send({ type: 10, to: 1, id: 7, flags: Flag.toCallee | Flag.bulk }, ones)
+        v.send({ type: 10, to: 1, id: 7, flags: Flag.toCallee | Flag.bulk }, large)
     },
   ],
 ]
@@ -452,10 +446,6 @@ describe('to another worker', () => {
 
   test.each([
     [
-      'an answer that is no value',
-      (v: Villain, id: number) => v.send({ type: 12, to: 1, id }, NONSENSE),
-    ],
-    [
       'an error that is no value',
       (v: Villain, id: number) => v.send({ type: 13, to: 1, id }, NONSENSE),
     ],
@@ -466,7 +456,7 @@ describe('to another worker', () => {
     [
       'data beyond its credit',
       (v: Villain, id: number) => {
-        for (let n = 0; n < 10; n++) v.send({ type: 10, to: 1, id, flags: Flag.bulk }, { ones })
+        for (let n = 0; n < 10; n++) v.send({ type: 10, to: 1, id, flags: Flag.bulk }, large)
       },
     ],
   ])('%s ends the stream that it belongs to, and nothing else', async (_name, deed) => {
@@ -475,7 +465,17 @@ describe('to another worker', () => {
     const count = village.victim.client(lab, { to: VILLAIN }).count({ to: 1 })
     const reading = failureOf(drained(count))
     deed(villain, await villain.asked(1))
-    expect(['PROTOCOL_ERROR', 'INVALID_RESPONSE']).toContain((await reading).code)
+    expect((await reading).code).toBe('PROTOCOL_ERROR')
+    await village.isWell()
+    villain.far.destroy(new Error('done'))
+  })
+
+  test('an answer that is no value ends the call that it belongs to, and nothing else', async () => {
+    const village = await Village.found()
+    const villain = await Villain.join(village)
+    const call = failureOf(village.victim.client(lab, { to: VILLAIN }).hold(1))
+    villain.send({ type: FrameType.reply, to: 1, id: await villain.asked(1) }, NONSENSE)
+    expect((await call).code).toBe('PROTOCOL_ERROR')
     await village.isWell()
     villain.far.destroy(new Error('done'))
   })
@@ -496,13 +496,18 @@ describe('to another worker', () => {
     const village = await Village.found()
     const villain = await Villain.join(village)
     const gate = deferred()
-    const stop = (village.workers[1] as ClusterPeer).subscribe(lab.gossip, () => gate.promise)
-    await (village.workers[1] as ClusterPeer).broadcast(lab.news, { n: 0 }).catch(String)
-    stop()
-    gate.resolve()
+    const stop = village.primary.subscribe(lab.gossip, () => gate.promise)
+    const broadcast = village.victim.broadcast(lab.gossip, 'wait for it')
     for (let id = 1; id < 10; id++)
       villain.send({ type: FrameType.receivers, to: 1, id }, { sent: [], deaf: [], lagging: [] })
     await until(() => villain.ended, 'its link has ended')
+    gate.resolve()
+    expect((await broadcast).outcomes).toMatchObject([
+      { member: { number: 0 }, status: 'applied' },
+      { member: { number: 2 }, status: 'no-subscriber' },
+      { member: { number: VILLAIN }, status: 'no-subscriber' },
+    ])
+    stop()
   })
 })
 

@@ -32,6 +32,8 @@ interface ResponseInternals {
   _expect_continue: boolean
   _sent100: boolean
   _keepAliveTimeout: number
+  /** The server has a limit of requests for a connection, and this is the last. */
+  maxRequestsOnConnectionReached: boolean
   _closed: boolean
   destroyed: boolean
   _writeRaw(data: string, encoding: BufferEncoding): boolean
@@ -56,6 +58,7 @@ export function assertInternals(): void {
       ['_header', '_headerSent', '_hasBody', '_last', '_expect_continue', '_sent100', '_closed'],
     ],
     [res, ['_keepAliveTimeout', '_writeRaw', 'chunkedEncoding', 'shouldKeepAlive', 'assignSocket']],
+    [res, ['maxRequestsOnConnectionReached', 'detachSocket']],
   ]
   for (const [owner, names] of needed)
     for (const name of names)
@@ -75,6 +78,11 @@ function noSocket(): Socket {
 /** The client waits for `100 Continue`, and nobody has answered that yet. */
 export function awaitsContinue(res: ServerResponse): boolean {
   return response(res)._expect_continue && !response(res)._sent100
+}
+
+/** Whether the connection may be used again after this response. */
+export function keepsAlive(res: ServerResponse): boolean {
+  return res.shouldKeepAlive && !response(res).maxRequestsOnConnectionReached
 }
 
 /** Milliseconds that the server keeps the response's connection when it is idle. */

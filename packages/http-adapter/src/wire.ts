@@ -39,10 +39,8 @@ export const RequestFlag = {
 
 /** Bits of the byte before a response's last bytes. */
 export const ResponseFlag = {
-  /** The connection is to be closed behind this response. */
+  /** The connection is to be closed behind this response, complete or not. */
   last: 1,
-  /** The app has destroyed the connection: what is here is all there will be. */
-  destroyed: 2,
 } as const
 
 /** The byte before what a data frame carries. */

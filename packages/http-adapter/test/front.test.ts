@@ -1,10 +1,13 @@
 // What the front does when something is missing, full, lost or closing.
-import { request } from 'node:http'
+import { createServer as createHttpServer, request } from 'node:http'
+import { createServer as createHttpsServer, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { Member } from '@clusterwire/core/peer'
 import { expect, it, onTestFinished } from 'vitest'
 import { ListenError } from '../src/index.js'
+import { cert, key } from './support/certificate.js'
 import { serve, startCluster } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
 
@@ -285,7 +288,7 @@ it('close: what is not done when the grace is over is ended', async () => {
   await until(() => front.stats().active === 1)
   await front.close()
   expect(await raw).not.toContain('0\r\n\r\n')
-  expect(front.stats()).toMatchObject({ active: 0 })
+  await until(() => front.stats().active === 0)
 })
 
 it('every request has an id; a client can choose it only when it is trusted', async () => {
@@ -295,7 +298,7 @@ it('every request has an id; a client can choose it only when it is trusted', as
   const id = async (port: number) => JSON.parse((await call(port, '/', mine)).body)['x-request-id']
   const untrusting = await startCluster(app)
   const ids = [await id(untrusting.port), await id(untrusting.port)]
-  expect(ids[0]).toMatch(/^[\w-]{10}-1$/)
+  expect(ids[0]).toMatch(/^[\w-]{10}-[a-z0-9]+\.1$/)
   expect(ids[1]).not.toBe(ids[0])
   expect(await id((await startCluster(app, { trust: true })).port)).toBe('mine')
 })
@@ -319,4 +322,44 @@ it('X-Forwarded-* passes through, is added to, or is replaced', async () => {
     'x-forwarded-proto': 'http',
     'x-forwarded-host': 'shop.test',
   })
+})
+
+it('the front answers on a server of one’s own, https too, and the app sees it', async () => {
+  const { front } = await startCluster(() => (req, res) => {
+    const { encrypted, authorized } = req.socket as TLSSocket
+    res.end(JSON.stringify({ encrypted, authorized, url: req.url }))
+  })
+  const server = createHttpsServer({ key, cert }, front.request)
+  onTestFinished(() => void server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const body = await new Promise<string>((resolve, reject) => {
+    const options = { port, host: '127.0.0.1', path: '/a', rejectUnauthorized: false, agent: false }
+    httpsRequest(options, (res) => res.setEncoding('utf8').on('data', resolve))
+      .on('error', reject)
+      .end()
+  })
+  expect(JSON.parse(body)).toEqual({ encrypted: true, authorized: false, url: '/a' })
+})
+
+it('an upgrade is answered with 501', async () => {
+  const { front } = await startCluster(undefined)
+  const server = createHttpServer(front.request).on('upgrade', front.upgrade)
+  onTestFinished(() => void server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+  expect(await talk(port, upgrade)).toMatch(/^HTTP\/1\.1 501 Not Implemented\r\n/)
+})
+
+it('a server that allows so many requests on a connection closes it behind the last', async () => {
+  const { front } = await startCluster(() => (_req, res) => void res.end('ok'))
+  const server = createHttpServer(front.request)
+  server.maxRequestsPerSocket = 2
+  onTestFinished(() => void server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+  const answers = await talk(port, get, { after: 'ok', send: get })
+  expect(answers.match(/Connection: \S+/g)).toEqual(['Connection: keep-alive', 'Connection: close'])
 })

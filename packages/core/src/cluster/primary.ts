@@ -12,7 +12,7 @@ import { Route } from '../routing.js'
 import { Backoff } from './backoff.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import { atMost, createScopes, printError, showStacks } from './process.js'
+import { atMost, createChannels, createScopes, printError, showStacks } from './process.js'
 import { Router } from './router.js'
 import { closeOnSignals } from './signals.js'
 import {
@@ -107,6 +107,7 @@ export class Primary extends ClusterPeer {
           announce,
           stacks: showStacks(),
           scopes: createScopes(),
+          channels: createChannels(),
         }),
     )
     super(router.peer, options.onError)

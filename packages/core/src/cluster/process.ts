@@ -1,11 +1,19 @@
 // What the primary and the workers share as processes.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import * as diagnostics from 'node:diagnostics_channel'
+import { CHANNELS, type Channels } from '../channels.js'
 import type { IncomingExchange, ScopeStore } from '../incoming.js'
 
 /** Which request the running code is handling: nested calls inherit its deadline, cancellation and metadata. */
 export function createScopes(): ScopeStore {
   return new AsyncLocalStorage<IncomingExchange>()
+}
+
+/** Node's diagnostics channels: `clusterwire:call.start`, `clusterwire:peer.down` and so on. */
+export function createChannels(): Channels {
+  const channels = CHANNELS.map((name) => [name, diagnostics.channel(`clusterwire:${name}`)])
+  return Object.fromEntries(channels) as Channels
 }
 
 /** Where errors go that have nobody else to go to. */

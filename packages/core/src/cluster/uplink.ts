@@ -18,7 +18,7 @@ import { decodeValue, encodeValue } from '../transports/codec.js'
 
 /** What a member brings along. */
 export interface JoinOptions
-  extends Pick<PeerOptions, 'clock' | 'stacks' | 'scopes' | 'maxQueuedBytes'> {
+  extends Pick<PeerOptions, 'clock' | 'stacks' | 'scopes' | 'channels' | 'maxQueuedBytes'> {
   readonly link: Link
   readonly hello: Hello
   /** The link ended; the peer is closed. Not told when joining fails. */
@@ -58,7 +58,7 @@ function peerFrom(
   {
     link,
     ...options
-  }: Pick<JoinOptions, 'link' | 'clock' | 'stacks' | 'scopes' | 'maxQueuedBytes'>,
+  }: Pick<JoinOptions, 'link' | 'clock' | 'stacks' | 'scopes' | 'channels' | 'maxQueuedBytes'>,
 ): Peer {
   if (frame.type !== FrameType.welcome)
     throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)

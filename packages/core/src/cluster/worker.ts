@@ -10,7 +10,7 @@ import { Route } from '../routing.js'
 import { SocketLink } from '../transports/socket.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import { atMost, createScopes, printError, showStacks } from './process.js'
+import { atMost, createChannels, createScopes, printError, showStacks } from './process.js'
 import { LINK_ENV } from './supervisor.js'
 import { joinOver } from './uplink.js'
 
@@ -59,6 +59,7 @@ async function join({
     clock: systemClock,
     stacks: showStacks(),
     scopes: createScopes(),
+    channels: createChannels(),
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.
     onLost(reason) {
       if (reason !== undefined) onError(reason, 'the link to the primary broke')

@@ -3,13 +3,15 @@
 import { nanoid } from 'nanoid'
 import { systemClock } from '../cluster/clock.js'
 import { primaryControl } from '../cluster/control.js'
-import { createScopes } from '../cluster/process.js'
+import { createChannels, createScopes } from '../cluster/process.js'
 import { Router } from '../cluster/router.js'
 import { joinOver } from '../cluster/uplink.js'
 import { ClusterPeer } from '../cluster-peer.js'
+import { InvalidOptionError } from '../errors.js'
 import { Peer } from '../peer.js'
 import type { Clock, Link } from '../transport.js'
 import { createLinkPair } from '../transports/memory.js'
+import { Way } from './faults.js'
 
 /** How a mesh is made. */
 export interface MeshOptions {
@@ -28,10 +30,12 @@ export interface MeshOptions {
 /** A worker of a mesh. */
 export class MeshPeer extends ClusterPeer {
   readonly #link: Link
+  readonly #way: Way | undefined
 
-  constructor(peer: Peer, parts: { link: Link; onError: (error: unknown, where: string) => void }) {
-    super(peer, parts.onError)
-    this.#link = parts.link
+  constructor(peer: Peer, { link, way, onError }: MeshPeerParts) {
+    super(peer, onError)
+    this.#link = link
+    this.#way = way
   }
 
   /** Takes work from now on. */
@@ -43,6 +47,35 @@ export class MeshPeer extends ClusterPeer {
   kill(): void {
     this.#link.destroy(new Error('it was killed'))
   }
+
+  /** Stands still, as a stopped process or a blocked event loop does: nothing comes in or goes out. */
+  freeze(): void {
+    this.#ownWay.freeze()
+  }
+
+  /** Goes on: what has come meanwhile is there. */
+  thaw(): void {
+    this.#ownWay.thaw()
+  }
+
+  /** From now on everything takes so many milliseconds of the mesh's clock, in each direction. */
+  delay(ms: number): void {
+    this.#ownWay.delay = ms
+  }
+
+  get #ownWay(): Way {
+    if (this.#way !== undefined) return this.#way
+    throw new InvalidOptionError(
+      'freeze, thaw and delay are for links in memory, not for createLinks',
+    )
+  }
+}
+
+interface MeshPeerParts {
+  readonly link: Link
+  /** What the link's frames pass; undefined for a link that the mesh did not make. */
+  readonly way: Way | undefined
+  readonly onError: (error: unknown, where: string) => void
 }
 
 /** Connected peers inside one process. Made by {@link createMemoryMesh}. */
@@ -64,6 +97,7 @@ export class MemoryMesh {
           number: 0,
           clock: this.#clock,
           scopes: createScopes(),
+          channels: createChannels(),
           linkTo,
           announce,
         }),
@@ -77,16 +111,19 @@ export class MemoryMesh {
   /** Adds a worker. It takes work when it has been told to, by `ready()`. */
   async addWorker(): Promise<MeshPeer> {
     const number = ++this.#lastNumber
-    const [near, far] = await (this.#options.createLinks ?? createLinkPair)()
+    const { createLinks } = this.#options
+    const way = createLinks === undefined ? new Way(this.#clock) : undefined
+    const [near, far] = (await createLinks?.()) ?? createLinkPair(way?.schedule)
     this.#router.attach(number, near)
     const peer = await joinOver({
       link: far,
       hello: { id: nanoid(), pid: 0 },
       clock: this.#clock,
       scopes: createScopes(),
+      channels: createChannels(),
       onLost: () => {},
     })
-    const worker = new MeshPeer(peer, { link: far, onError: this.#onError })
+    const worker = new MeshPeer(peer, { link: far, way, onError: this.#onError })
     this.workers.push(worker)
     return worker
   }

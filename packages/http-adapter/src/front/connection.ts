@@ -49,12 +49,16 @@ export class ClientConnection implements ClientFacts {
    * and so the dead ones of a long connection would keep every few requests alive until the next full collection.
    */
   readonly #requests: OnConnection[] = []
+  /** What its requests' ids begin with: no other connection has it, of whatever front, in whatever run of the primary. */
+  readonly #name: string
+  #lastRequest = 0
   /** The workers that keep something about it. */
   readonly #knownTo = new Set<Member>()
 
   constructor(peer: Peer, socket: Socket, keepAliveTimeout: number) {
     const tls = socket as Partial<TLSSocket> & { readonly servername?: string | false }
     this.#peer = peer
+    this.#name = `${peer.id.slice(0, 10)}-${this.number.toString(36)}`
     this.remoteAddress = socket.remoteAddress ?? ''
     this.remotePort = socket.remotePort ?? 0
     this.localAddress = socket.localAddress ?? ''
@@ -83,7 +87,13 @@ export class ClientConnection implements ClientFacts {
 
   /** A worker has been told who the client is; it is to be told of the end too. */
   introducedTo(member: Member): void {
+    for (const known of this.#knownTo) if (known.state === 'gone') this.#knownTo.delete(known)
     this.#knownTo.add(member)
+  }
+
+  /** A name for the next request on it. */
+  nextRequestId(): string {
+    return `${this.#name}.${(++this.#lastRequest).toString(36)}`
   }
 
   #closed(): void {
@@ -94,16 +104,20 @@ export class ClientConnection implements ClientFacts {
   #tellClosed(member: Member): void {
     const served = member.procedures.get(CLOSED)
     if (served === undefined || member.state === 'gone' || this.#peer.closed) return
-    this.#peer.open({
-      member,
-      ref: served.ref,
-      procedure: CLOSED,
-      encode: encodeNumber,
-      input: this.number,
-      timeout: CLOSED_TIMEOUT,
-      upload: false,
-      events: NOBODY,
-    })
+    try {
+      this.#peer.open({
+        member,
+        ref: served.ref,
+        procedure: CLOSED,
+        encode: encodeNumber,
+        input: this.number,
+        timeout: CLOSED_TIMEOUT,
+        upload: false,
+        events: NOBODY,
+      })
+    } catch {
+      // The worker does not read what it is sent. It keeps a socket that nobody uses: nothing that would make its trouble worse.
+    }
   }
 }
 

@@ -21,7 +21,7 @@ import type {
 import { dataBytes } from '@clusterwire/core/peer'
 import type { Balancer } from '../balancer.js'
 import type { RequestHeaders } from '../headers.js'
-import { awaitsContinue, writeInterim } from '../node-internals.js'
+import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
 import type { Waiting, WaitingRoom } from '../waiting-room.js'
 import {
   encodeRequest,
@@ -34,7 +34,7 @@ import {
 } from '../wire.js'
 import type { ClientConnection, OnConnection } from './connection.js'
 import { type Refusal, Refusals, refuse } from './refusal.js'
-import { type Range, RelayedStream, relayWhole } from './relay.js'
+import { cutResponse, RelayedStream, relayWhole } from './relay.js'
 import { collect, hasBody, isSmall, Upload } from './upload.js'
 
 /** What a request needs of its front. */
@@ -170,26 +170,20 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     const rest = { bytes, start: body + 1, end }
     const stream = this.#stream
     this.#settle()
-    if ((flags & ResponseFlag.destroyed) !== 0) this.#closeBehind(rest)
-    else if (stream !== undefined) stream.end(rest, last)
-    else if (rest.start < end) relayWhole(this.res, rest, { last, closing })
-    else this.#closeBehind(rest)
+    if (stream === undefined) relayWhole(this.res, rest, { last, closing })
+    else stream.end(rest, last)
   }
 
   error(error: ClusterwireError): void {
     if (this.#over) return
-    const { counters } = this.#desk
-    const member = this.#exchange?.member
+    const exchange = this.#exchange
     this.#exchange = undefined
     this.#upload?.detach()
-    if (this.#stream !== undefined) {
-      counters.cut++
-      this.#settle()
-      return cut(this.req)
-    }
+    exchange?.abandon()
+    if (this.#stream !== undefined) return this.#cut()
     if (!this.#mayRetry(error)) return this.#refuse(this.#refusalFor(error))
-    counters.retried++
-    if (member !== undefined) this.#lost = new Set(this.#lost).add(member)
+    this.#desk.counters.retried++
+    if (exchange !== undefined) this.#lost = new Set(this.#lost).add(exchange.member)
     this.#seek()
   }
 
@@ -265,11 +259,10 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     refuse(this, refusal)
   }
 
-  /** The app has closed the connection under its response: so it is closed here, behind what had been written. */
-  #closeBehind({ bytes, start, end }: Range): void {
-    const { socket } = this.req
-    if (start < end) socket.write(Buffer.from(bytes.subarray(start, end)))
-    socket.destroySoon()
+  #cut(): void {
+    this.#desk.counters.cut++
+    this.#settle()
+    cutResponse(this.res)
   }
 
   #settle(): void {
@@ -280,14 +273,8 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   }
 }
 
-/** Ends a response in the middle, so that nobody can take it for complete: even one that ends with its connection. */
-function cut({ socket }: IncomingMessage): void {
-  if (typeof socket.resetAndDestroy === 'function') socket.resetAndDestroy()
-  else socket.destroy()
-}
-
 function flagsOf(req: IncomingMessage, res: ServerResponse, client: ClientConnection): number {
-  let flags = res.shouldKeepAlive ? RequestFlag.keepAlive : RequestFlag.single
+  let flags = keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
   if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
   if (client.encrypted) flags |= RequestFlag.encrypted
   if (client.authorized) flags |= RequestFlag.authorized

@@ -9,6 +9,7 @@ import {
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import type { Peer } from '@clusterwire/core/peer'
 import { type Balancer, leastPending } from '../balancer.js'
@@ -75,8 +76,6 @@ export class HttpFront {
   readonly #grace: number
   readonly #serverOptions: ServerOptions
   readonly #servers = new Set<Server>()
-  /** What request ids begin with: they are to differ between primaries, and between runs of one. */
-  readonly #idPrefix: string
   #closing: Promise<void> | undefined
 
   constructor(primary: ClusterPeer, options: FrontOptions) {
@@ -85,7 +84,6 @@ export class HttpFront {
     this.#trust = trust
     this.#grace = grace
     this.#serverOptions = server
-    this.#idPrefix = `${primary.peer.id.slice(0, 10)}-`
     this.request = (req, res) => this.#request(req, res)
     this.upgrade = (_req, socket) => refuseUpgrade(socket)
     primary.onDrain(() => this.close())
@@ -94,14 +92,16 @@ export class HttpFront {
   /**
    * Listens on a port, 0 for any free one, and resolves with the address when clients can connect.
    *
-   * @throws ListenError when the port is taken, or may not be used
+   * @throws ListenError when the port is taken, or may not be used; DrainingError when the front is closed
    */
-  listen(port: number, host?: string): Promise<AddressInfo> {
+  async listen(port: number, host?: string): Promise<AddressInfo> {
+    if (this.#closing !== undefined) throw new DrainingError('The front is closed')
     const server = createServer(this.#serverOptions, this.request)
     // Without these Node would answer instead of the app.
     server.on('checkContinue', this.request).on('checkExpectation', this.request)
     return new Promise((resolve, reject) => {
-      server.once('error', (cause) => reject(new ListenError(port, host, cause)))
+      // It stays: that a connection can't be accepted, for want of file descriptors say, is no reason to end the primary.
+      server.on('error', (cause) => reject(new ListenError(port, host, cause)))
       server.listen({ port, ...(host !== undefined && { host }) }, () => {
         this.#servers.add(server)
         resolve(server.address() as AddressInfo)
@@ -135,6 +135,8 @@ export class HttpFront {
     const closed = [...this.#servers].map((server) => new Promise((done) => server.close(done)))
     const force = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections()
+      // What is left came by a server that is not ours to close.
+      this.#desk.giveUp()
     }, this.#grace)
     await Promise.all([...closed, this.#desk.idle()])
     clearTimeout(force)
@@ -143,7 +145,10 @@ export class HttpFront {
   #request(req: IncomingMessage, res: ServerResponse): void {
     const desk = this.#desk
     desk.counters.requests++
-    if (req.httpVersionMajor > 1) return refuse({ req, res, requestId: '' }, Refusals.version)
+    if (req.httpVersionMajor > 1) {
+      desk.counters.refused++
+      return refuse({ req, res, requestId: '' }, Refusals.version)
+    }
     const connection = connectionOf(desk.peer, req, res)
     const { headers, requestId } = this.#headers(req, connection)
     if (desk.closing) res.shouldKeepAlive = false
@@ -157,7 +162,7 @@ export class HttpFront {
     let headers = trust === undefined ? req.rawHeaders : forwardedHeaders(req, connection, trust)
     if (own && trust === true) return { headers, requestId: '' }
     if (own) headers = withoutRequestId(headers)
-    return { headers, requestId: this.#idPrefix + this.#desk.counters.requests.toString(36) }
+    return { headers, requestId: connection.nextRequestId() }
   }
 }
 
@@ -184,6 +189,11 @@ class Desk implements FrontDesk {
     this.active--
     if (this.room.size > 0) this.room.advance()
     if (this.active === 0) this.#onIdle?.()
+  }
+
+  /** Lets `idle` resolve at once. */
+  giveUp(): void {
+    this.#onIdle?.()
   }
 
   /** Resolves when no request is left. */

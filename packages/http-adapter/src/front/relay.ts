@@ -24,7 +24,7 @@ export interface Ending {
 
 /** Sends a response that is there in full. */
 export function relayWhole(res: ServerResponse, { bytes, start, end }: Range, how: Ending): void {
-  if (end - start <= STRING_BYTES) {
+  if (start < end && end - start <= STRING_BYTES) {
     const text = bytes.toString('latin1', start, end)
     return endRendered(res, how.closing ? announceClose(text) : text, how.last)
   }
@@ -62,8 +62,9 @@ export class RelayedStream {
 
   /** Passes on the last bytes. */
   end(range: Range, last: boolean): void {
+    const bytes = this.#copy(range)
     setLast(this.#res, last)
-    if (range.start < range.end) this.#res.end(this.#copy(range))
+    if (bytes.length > 0) this.#res.end(bytes)
     else this.#res.end()
   }
 
@@ -81,6 +82,15 @@ export class RelayedStream {
     beginRendered(this.#res, head)
     return Buffer.from(this.#closing ? announceClose(head) : head, 'latin1')
   }
+}
+
+/** Ends a response in the middle, so that nobody can take it for complete: even one whose end is that of its connection. */
+export function cutResponse(res: ServerResponse): void {
+  const { socket } = res
+  // One that is not on the connection yet, behind another one, must not take that with it.
+  if (socket === null) res.destroy()
+  else if ('encrypted' in socket) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 const CONNECTION = /\r\n(?:connection|keep-alive):[^\r]*/gi

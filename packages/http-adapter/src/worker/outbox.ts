@@ -73,20 +73,27 @@ export class Outbox implements Chunks {
   reply(flags: number): void {
     this.flags = flags
     this.#exchange.reply(encodeReply, this)
-    this.clear()
+    this.#clear()
   }
 
-  /** Drops what waits. */
-  clear(): void {
-    this.chunks.length = 0
-    this.encodings.length = 0
-    this.size = 0
+  /** Drops what waits, and tells those who wait for that. */
+  fail(): void {
+    this.#clear()
+    const lost = this.#whenGone
+    this.#whenGone = []
+    for (const done of lost) process.nextTick(done, new Error('The connection is closed'))
   }
 
   /** The turn is over: what was put in it leaves. A small response is complete by then, and gone with its reply. */
   turn(): void {
     this.#scheduled = false
     this.flush()
+  }
+
+  #clear(): void {
+    this.chunks.length = 0
+    this.encodings.length = 0
+    this.size = 0
   }
 
   #schedule(): void {
@@ -98,7 +105,7 @@ export class Outbox implements Chunks {
   #sendPiece(): void {
     if (this.size <= PIECE_BYTES) {
       this.#exchange.write(encodePiece, this)
-      return this.clear()
+      return this.#clear()
     }
     const chunk = this.chunks[0] as Chunk
     const isWhole = typeof chunk === 'string' || chunk.length <= PIECE_BYTES

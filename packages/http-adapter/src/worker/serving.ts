@@ -109,7 +109,6 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   cancelled(): void {
-    this.#outbox.clear()
     this.#socket.destroy()
   }
 
@@ -166,9 +165,8 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   destroyed(): void {
-    if (this.#exchange.over) return
-    this.#outbox.clear()
-    this.#outbox.reply(ResponseFlag.destroyed)
+    this.#outbox.fail()
+    if (!this.#exchange.over) this.#outbox.reply(ResponseFlag.last)
   }
 
   closed(): void {

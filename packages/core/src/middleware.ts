@@ -1,0 +1,80 @@
+// What runs around handlers and around calls, as its users write it.
+
+import type { Procedure } from './contract.js'
+import type { CallOptions, HandlerContext } from './infer.js'
+
+/** A request on its way to its handler. */
+export interface HandlerCall<Given extends object = object> {
+  /** The procedure's or stream's full name. */
+  readonly procedure: string
+  /** The input, valid. */
+  readonly input: unknown
+  /** What the handler will get, and what middleware before this has added. */
+  readonly context: HandlerContext<Procedure> & Given
+}
+
+/** What came of passing a request on: the handler's result, and in its type what was added to the context. */
+export interface Passed<Added extends object = object> {
+  readonly output: unknown
+  /** In the type only. */
+  readonly added?: Added
+}
+
+/** Passes a request on, with what is to be added to the handler's context. To be called once. */
+export type PassOn = <Added extends object = object>(added?: Added) => Promise<Passed<Added>>
+
+/** Runs around handlers: may look, refuse by throwing, and add to the context by `next({ … })`. */
+export type Middleware<Given extends object = object, Added extends object = object> = (
+  call: HandlerCall<Given>,
+  next: PassOn,
+) => Promise<Passed<Added>>
+
+/** A call on its way out. */
+export interface ClientCall {
+  /** The procedure's full name. */
+  readonly procedure: string
+  readonly input: unknown
+  readonly options: CallOptions
+}
+
+/** Runs around a client's calls: may look, answer by itself, call `next` again, or change what is sent. */
+export type ClientMiddleware = (
+  call: ClientCall,
+  next: (change?: { readonly input?: unknown; readonly options?: CallOptions }) => Promise<unknown>,
+) => Promise<unknown>
+
+type Handler = (input: unknown, context: HandlerContext<Procedure>) => unknown
+
+/** Puts middleware around a handler; the first is the outermost. */
+export function around(
+  procedure: string,
+  middleware: readonly Middleware[],
+  handler: Handler,
+): Handler {
+  return middleware.reduceRight<Handler>(
+    (inner, one) => async (input, context) => {
+      const next = async (added?: object) => ({
+        // The context belongs to this request alone.
+        output: await inner(input, Object.assign(context, added)),
+      })
+      const passed = await one({ procedure, input, context }, next as PassOn)
+      return passed.output
+    },
+    handler,
+  )
+}
+
+/** Puts middleware around a call; the first is the outermost. */
+export function aroundCall(
+  procedure: string,
+  middleware: readonly ClientMiddleware[],
+  call: (input: unknown, options: CallOptions) => Promise<unknown>,
+): (input: unknown, options: CallOptions) => Promise<unknown> {
+  return middleware.reduceRight(
+    (inner, one) => async (input, options) =>
+      one({ procedure, input, options }, (change = {}) =>
+        inner('input' in change ? change.input : input, change.options ?? options),
+      ),
+    call,
+  )
+}

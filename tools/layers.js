@@ -33,6 +33,7 @@ const packages = {
         'retry-budget.ts',
       ],
       ['incoming.ts', 'outgoing.ts', 'limiter.ts'],
+      ['services.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],
       ['middleware.ts'],
       ['routing.ts', 'values.ts', 'answer.ts', 'publication.ts', 'subscription.ts', 'broadcast.ts'],

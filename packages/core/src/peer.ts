@@ -3,27 +3,18 @@
 
 import type { Channel, Channels } from './channels.js'
 import { Directory, type Member } from './directory.js'
-import {
-  CancelledError,
-  DeadlineExceededError,
-  InvalidContractError,
-  OverloadedError,
-  PeerClosedError,
-  ProtocolError,
-} from './errors.js'
+import { OverloadedError, PeerClosedError, ProtocolError } from './errors.js'
 import { type Exchange, type Exchanger, send } from './exchange.js'
 import { describeError, nameProcedure } from './failure.js'
-import { type Announcement, CancelReason, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
-import { Caller, IncomingExchange, type ScopeStore } from './incoming.js'
+import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
+import type { ScopeStore } from './incoming.js'
 import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
 import { PendingTable } from './pending.js'
 import { RetryBudget } from './retry-budget.js'
+import { type ExchangeHandler, Services } from './services.js'
 import type { Clock, Link } from './transport.js'
 import { DEAD_END } from './transports/dead-end.js'
 import { WaitingRoom } from './waiting-room.js'
-
-/** Answers a procedure's requests. The frame is good until it returns. */
-export type ExchangeHandler = (exchange: IncomingExchange, request: Frame) => void
 
 /** What a peer needs of its surroundings. */
 export interface PeerOptions {
@@ -77,11 +68,7 @@ export class Peer implements Exchanger {
   readonly #options: PeerOptions
   readonly #maxQueuedBytes: number
   readonly #pending: PendingTable<OutgoingExchange>
-  /** Who has called this peer, by number. */
-  readonly #callers = new Map<number, Caller>()
-  /** What this peer serves; an index here is what frames call the procedure. */
-  readonly #procedures: { readonly name: string; readonly handle: ExchangeHandler }[] = []
-  readonly #names = new Set<string>()
+  readonly #services: Services
   readonly #closeListeners = new Set<() => void>()
   /** Asked whenever an exchange that is served here ends; set while somebody waits for that. */
   #onAnswered: (() => void) | undefined
@@ -95,6 +82,7 @@ export class Peer implements Exchanger {
     this.#options = options
     this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
     this.#pending = new PendingTable(options.clock)
+    this.#services = new Services(this, this.directory)
     this.waiting = new WaitingRoom(options.clock, this.directory)
     this.directory.onChange((gone, ready) => {
       if (gone !== undefined) this.#tellOf(options.channels?.['peer.down'], gone)
@@ -109,7 +97,7 @@ export class Peer implements Exchanger {
 
   /** Exchanges of others that have not been answered. */
   get serving(): number {
-    return [...this.#callers.values()].reduce((sum, caller) => sum + caller.open.size, 0)
+    return this.#services.open
   }
 
   get closed(): boolean {
@@ -149,12 +137,7 @@ export class Peer implements Exchanger {
    */
   serve(name: string, handle: ExchangeHandler, fingerprint = ''): void {
     this.assertOpen()
-    if (this.#names.has(name))
-      throw new InvalidContractError(`${name} is served already; a peer serves each procedure once`)
-    if (this.#procedures.length > 0xffff)
-      throw new InvalidContractError(`${name}: a peer serves 65 536 procedures at most`)
-    this.#names.add(name)
-    this.#procedures.push({ name, handle })
+    this.#services.add(name, handle)
     this.announce({ procedures: [[name, fingerprint]] })
   }
 
@@ -209,7 +192,7 @@ export class Peer implements Exchanger {
   receive(frame: Frame): void {
     switch (frame.type) {
       case FrameType.open:
-        this.#opened(frame)
+        this.#services.take(frame)
         break
       case FrameType.reply:
       case FrameType.error:
@@ -222,10 +205,10 @@ export class Peer implements Exchanger {
         this.#data(frame)
         break
       case FrameType.end:
-        this.#served(frame)?.events?.end?.()
+        this.#services.find(frame)?.events?.end?.()
         break
       case FrameType.cancel:
-        this.#cancelled(frame)
+        this.#services.cancel(frame)
         break
       case FrameType.credit:
         this.#credit(frame)
@@ -248,8 +231,8 @@ export class Peer implements Exchanger {
     this.counters.violations++
     const why = cause instanceof Error ? cause.message : String(cause)
     const error = new ProtocolError(`Peer ${frame.from} broke the protocol: ${why}`, { cause })
-    if (frame.type === FrameType.open) this.#served(frame)?.fail(describeError(error))
-    else if ((frame.flags & Flag.toCallee) !== 0) this.#served(frame)?.cancel(error)
+    if (frame.type === FrameType.open) this.#services.find(frame)?.fail(describeError(error))
+    else if ((frame.flags & Flag.toCallee) !== 0) this.#services.find(frame)?.cancel(error)
     else if (this.#pending.get(frame.id)?.member.number === frame.from)
       this.#pending.get(frame.id)?.cancel(error)
   }
@@ -264,9 +247,7 @@ export class Peer implements Exchanger {
   gone(number: number, why: string): void {
     const member = this.directory.remove(number)
     if (member === undefined) return
-    for (const exchange of [...(this.#callers.get(number)?.open.values() ?? [])])
-      exchange.cancel(new CancelledError(`${exchange.procedure}: its caller, ${member}, is gone`))
-    this.#callers.delete(number)
+    this.#services.gone(member)
     if (member.pending === 0) return
     for (const exchange of this.#pending.select((one) => one.member === member))
       exchange.lost('unknown', why)
@@ -317,34 +298,6 @@ export class Peer implements Exchanger {
     if (channel?.hasSubscribers) channel.publish({ peer: this.number, number, id })
   }
 
-  #opened(frame: Frame): void {
-    const caller = this.#callerOf(frame)
-    if (caller === undefined) return // Its end overtook its request.
-    if (frame.id <= caller.lastId)
-      throw new ProtocolError(
-        `${caller.member} opened exchange ${frame.id} after ${caller.lastId}; ids must grow`,
-      )
-    caller.lastId = frame.id
-    const procedure = this.#procedures[frame.ref]
-    if (procedure === undefined)
-      throw new ProtocolError(
-        `${caller.member} called procedure ${frame.ref}; there are ${this.#procedures.length}`,
-      )
-    const exchange = new IncomingExchange(this, caller, procedure.name, frame)
-    procedure.handle(exchange, frame)
-  }
-
-  #callerOf({ from }: Frame): Caller | undefined {
-    let caller = this.#callers.get(from)
-    if (caller === undefined) {
-      const member = this.directory.get(from)
-      if (member === undefined) return undefined
-      caller = new Caller(member)
-      this.#callers.set(from, caller)
-    }
-    return caller
-  }
-
   #waiting(frame: Frame): OutgoingExchange | undefined {
     const exchange = this.#pending.get(frame.id)
     if (exchange !== undefined && exchange.member.number === frame.from) return exchange
@@ -356,12 +309,8 @@ export class Peer implements Exchanger {
     return undefined
   }
 
-  #served(frame: Frame): IncomingExchange | undefined {
-    return this.#callers.get(frame.from)?.open.get(frame.id)
-  }
-
   #data(frame: Frame): void {
-    const exchange = frame.flags & Flag.toCallee ? this.#served(frame) : this.#waiting(frame)
+    const exchange = frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#waiting(frame)
     if (exchange === undefined) return // It was cancelled while this was on its way.
     if (!exchange.admit(frame))
       throw new ProtocolError(
@@ -371,18 +320,7 @@ export class Peer implements Exchanger {
   }
 
   #credit(frame: Frame): void {
-    const exchange = frame.flags & Flag.toCallee ? this.#served(frame) : this.#waiting(frame)
+    const exchange = frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#waiting(frame)
     if (exchange?.credit(frame.arg)) exchange.events?.drain?.()
-  }
-
-  #cancelled(frame: Frame): void {
-    const exchange = this.#served(frame)
-    if (exchange === undefined) return // It was answered while this was on its way.
-    const { procedure } = exchange
-    exchange.cancel(
-      frame.arg === CancelReason.deadline
-        ? new DeadlineExceededError(`${procedure}: the caller's time is up`, { procedure })
-        : new CancelledError(`${procedure}: the caller cancelled`, { procedure }),
-    )
   }
 }

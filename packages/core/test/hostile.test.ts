@@ -496,14 +496,20 @@ describe('to another worker', () => {
     const village = await Village.found()
     const villain = await Villain.join(village)
     const gate = deferred()
-    const stop = village.primary.subscribe(lab.gossip, () => gate.promise)
+    const running = deferred()
+    const stop = village.primary.subscribe(lab.gossip, () => {
+      running.resolve()
+      return gate.promise
+    })
     const broadcast = village.victim.broadcast(lab.gossip, 'wait for it')
+    await running.promise
     for (let id = 1; id < 10; id++)
       villain.send({ type: FrameType.receivers, to: 1, id }, { sent: [], deaf: [], lagging: [] })
     await until(() => villain.ended, 'its link has ended')
     gate.resolve()
     expect((await broadcast).outcomes).toMatchObject([
       { member: { number: 0 }, status: 'applied' },
+      { member: { number: 1 }, status: 'no-subscriber' },
       { member: { number: 2 }, status: 'no-subscriber' },
       { member: { number: VILLAIN }, status: 'no-subscriber' },
     ])

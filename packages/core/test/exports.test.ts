@@ -76,7 +76,9 @@ test('@clusterwire/core/peer', () => {
 test('@clusterwire/core/testing', () => {
   expect(names(testing)).toMatchInlineSnapshot(`
     [
+      "TestClock",
       "createMemoryMesh",
+      "settle",
     ]
   `)
 })

@@ -2,12 +2,13 @@
 import { createMemoryMesh } from '@clusterwire/core/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { type FetchHandler, httpFront, serveFetch } from '../src/index.js'
-import { open, until } from './support/raw.js'
+import { open, talk, until } from './support/raw.js'
 
 async function start(handler: FetchHandler) {
+  const errors: unknown[] = []
   const mesh = await createMemoryMesh({ workers: 2 })
   for (const worker of mesh.workers) {
-    serveFetch(worker, handler)
+    serveFetch(worker, handler, { onError: (error) => errors.push(error) })
     await worker.ready()
   }
   const front = httpFront(mesh.primary, { grace: 1 })
@@ -16,7 +17,7 @@ async function start(handler: FetchHandler) {
     await front.close()
     await mesh.close()
   })
-  return { port, url: `http://127.0.0.1:${port}`, front }
+  return { port, url: `http://127.0.0.1:${port}`, front, errors }
 }
 
 it('a request is what the client sent', async () => {
@@ -34,6 +35,15 @@ it('a request is what the client sent', async () => {
     type: 'text/plain;charset=UTF-8',
     body: 'grüße',
   })
+})
+
+it('a path that begins with two slashes is a path, not a host', async () => {
+  const { port } = await start(({ url }) => new Response(url))
+  const answer = await talk(
+    port,
+    'GET //evil.test/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+  )
+  expect(answer).toContain('http://a//evil.test/x')
 })
 
 it('a response is what the handler gave: status, message, several cookies, no body where none belongs', async () => {
@@ -82,12 +92,13 @@ it('a client that goes away: the signal aborts and the body is cancelled', async
 })
 
 it('a handler that throws: 500, and nothing about why', async () => {
-  const { url } = await start(() => {
+  const { url, errors } = await start(() => {
     throw new Error('the password is hunter2')
   })
   const response = await fetch(url)
   expect(response.status).toBe(500)
   expect(await response.text()).toBe('Internal Server Error\n')
+  expect(errors).toMatchObject([{ message: 'the password is hunter2' }])
 })
 
 it('a body that fails: the response is cut, not ended', async () => {

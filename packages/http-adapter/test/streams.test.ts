@@ -43,6 +43,16 @@ it('a client that does not read stops the app; when it reads on, it gets everyth
     expect(body.subarray(i * MiB, (i + 1) * MiB).equals(block(i))).toBe(true)
 })
 
+it('a thousand small pieces arrive as they were written', async () => {
+  const words = Array.from({ length: 1000 }, (_, i) => `${i} `.repeat(i % 50))
+  const { port } = await startCluster(() => (_req, res) => {
+    for (const word of words) res.write(word)
+    res.end()
+  })
+  const response = await fetch(`http://127.0.0.1:${port}`)
+  expect(await response.text()).toBe(words.join(''))
+})
+
 it('a client that does not read delays nobody else', async () => {
   const { port } = await startCluster(
     () => (req, res) => {

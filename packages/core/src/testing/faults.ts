@@ -30,6 +30,12 @@ export class Way {
     for (const run of this.#held.splice(0)) queueMicrotask(run)
   }
 
+  /** What was held is lost; from now on nothing is held any more: not even a stopped process keeps its end from being seen. */
+  cut(): void {
+    this.#frozen = false
+    this.#held.length = 0
+  }
+
   /** Brings something to the other side, in its time. */
   readonly schedule = (run: () => void): void => {
     const now = this.#clock.now()

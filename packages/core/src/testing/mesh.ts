@@ -45,6 +45,7 @@ export class MeshPeer extends ClusterPeer {
 
   /** Dies: nothing more comes from it, and its calls end as those of a killed process do. */
   kill(): void {
+    this.#way?.cut()
     this.#link.destroy(new Error('it was killed'))
   }
 

@@ -4,20 +4,34 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
+import { inspect } from 'node:util'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import { serveHttp } from './http.js'
 
 /** Answers a request. Its `signal` aborts when the client goes away before the answer is complete. */
 export type FetchHandler = (request: Request) => Response | Promise<Response>
 
+/** How a fetch handler is served. */
+export interface FetchOptions {
+  /** Gets what the handler throws, and what its bodies fail with; the client is told nothing of it. Default: prints it on stderr */
+  readonly onError?: (error: unknown) => void
+}
+
 /**
  * Lets a fetch handler, such as `hono.fetch`, answer the front's requests from now on. To be called before `worker.ready()`.
  *
  * @throws InvalidContractError when this worker serves an app already, UnsupportedNodeError
  */
-export function serveFetch(worker: ClusterPeer, handler: FetchHandler): Server {
+export function serveFetch(
+  worker: ClusterPeer,
+  handler: FetchHandler,
+  { onError = printError }: FetchOptions = {},
+): Server {
   return serveHttp(worker, (req, res) => {
-    answer(handler, req, res).catch((error: unknown) => fail(res, error))
+    answer(handler, req, res).catch((error: unknown) => {
+      fail(res, error)
+      onError(error)
+    })
   })
 }
 
@@ -41,7 +55,6 @@ async function answer(
 
 function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
   const { method = 'GET', headers, rawHeaders } = req
-  const scheme = 'encrypted' in req.socket ? 'https' : 'http'
   const pairs: [string, string][] = []
   for (let i = 0; i < rawHeaders.length; i += 2)
     pairs.push([rawHeaders[i] as string, rawHeaders[i + 1] as string])
@@ -49,10 +62,16 @@ function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
     method !== 'GET' &&
     method !== 'HEAD' &&
     (headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined)
-  return new Request(new URL(req.url ?? '/', `${scheme}://${headers.host ?? 'localhost'}`), {
+  return new Request(urlOf(req), {
     ...{ method, headers: pairs, signal },
     ...(hasBody && { body: Readable.toWeb(req), duplex: 'half' }),
   })
+}
+
+function urlOf({ url = '/', headers, socket }: IncomingMessage): string | URL {
+  const base = `${'encrypted' in socket ? 'https' : 'http'}://${headers.host ?? 'localhost'}`
+  // Joined as text: to `new URL`, a path that begins with // names another host.
+  return url.startsWith('/') ? base + url : new URL(url, base)
 }
 
 /** Names and values in turn; each cookie is a header of its own. */
@@ -93,4 +112,8 @@ function fail(res: ServerResponse, error: unknown): void {
     res
       .writeHead(500, { 'content-type': 'text/plain; charset=utf-8' })
       .end('Internal Server Error\n')
+}
+
+function printError(error: unknown): void {
+  process.stderr.write(`${inspect(error)}\n`)
 }

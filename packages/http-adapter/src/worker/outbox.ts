@@ -107,17 +107,27 @@ export class Outbox implements Chunks {
       this.#exchange.write(encodePiece, this)
       return this.#clear()
     }
-    const chunk = this.chunks[0] as Chunk
-    const isWhole = typeof chunk === 'string' || chunk.length <= PIECE_BYTES
-    const piece = isWhole ? chunk : chunk.subarray(0, PIECE_BYTES)
-    this.#exchange.write(encodePiece, { chunks: [piece], encodings: this.encodings })
-    if (isWhole) {
-      this.chunks.shift()
-      this.size -= Buffer.byteLength(piece, this.encodings.shift())
-    } else {
-      this.chunks[0] = chunk.subarray(PIECE_BYTES)
+    const { chunks, encodings } = this
+    const first = chunks[0] as Chunk
+    if (typeof first !== 'string' && first.length > PIECE_BYTES) {
+      this.#exchange.write(encodePiece, { chunks: [first.subarray(0, PIECE_BYTES)], encodings })
+      chunks[0] = first.subarray(PIECE_BYTES)
       this.size -= PIECE_BYTES
+      return
     }
+    let count = 0
+    let size = 0
+    for (let next = this.#sizeOf(0); size + next <= PIECE_BYTES; next = this.#sizeOf(++count))
+      size += next
+    this.#exchange.write(encodePiece, {
+      chunks: chunks.splice(0, count),
+      encodings: encodings.splice(0, count),
+    })
+    this.size -= size
+  }
+
+  #sizeOf(index: number): number {
+    return Buffer.byteLength(this.chunks[index] as Chunk, this.encodings[index])
   }
 }
 

@@ -2,6 +2,9 @@
 // Splitting keeps a single copy of every class per format, so `instanceof` holds across entries.
 import { defineConfig } from 'tsup'
 
+//
+// Code and declarations are two tasks: starting the shop needs no declarations, which take most of the time, and code needs nothing
+// of other packages, so that all of it is built side by side.
 export const packageBuild = (entry) =>
   defineConfig({
     entry,
@@ -9,8 +12,11 @@ export const packageBuild = (entry) =>
     target: 'node20',
     splitting: true,
     sourcemap: true,
-    clean: true,
+    clean: process.env.BUILD !== 'types',
     silent: true,
-    // Declarations are built against the built dependencies, as a user sees them.
-    dts: { compilerOptions: { ignoreDeprecations: '6.0', customConditions: [], noEmit: false } },
+    dts: process.env.BUILD === 'types' && {
+      only: true,
+      // Against the built dependencies, as a user sees them.
+      compilerOptions: { ignoreDeprecations: '6.0', customConditions: [], noEmit: false },
+    },
   })

@@ -158,11 +158,15 @@ export class ClusterPeer implements PeerInfo {
     }
     if (typeof second !== 'object' || second === null)
       throw new InvalidOptionError(`subscribe(${topic.name}): the subscriber must be a function`)
-    const values = new SubscriptionIterator(() => handle.stop())
+    const values = new SubscriptionIterator(() => {
+      handle.stop()
+      forget()
+    })
     const handle = this.#topics.subscribe(topic, (value) => values.offer(value), {
       ...second,
       onDisconnect: (error) => values.fail(error),
     })
+    const forget = this.peer.onClose(() => values.return())
     return withDropped(values, handle.queue)
   }
 

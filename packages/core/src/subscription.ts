@@ -109,15 +109,20 @@ function isThenable(value: unknown): value is PromiseLike<void> {
   return typeof (value as PromiseLike<void> | null | undefined)?.then === 'function'
 }
 
+interface Reader {
+  readonly resolve: (result: IteratorResult<unknown, undefined>) => void
+  readonly reject: (error: unknown) => void
+}
+
 /** A subscription without a function: its values wait in a queue until a `for await` takes them. */
 export class SubscriptionIterator implements AsyncIterableIterator<unknown, undefined> {
   readonly #unsubscribe: () => void
-  /** Takes the value that the subscriber was called with. */
+  /** The value that the subscriber was called with, until it is taken. */
   #offered: { readonly value: unknown; readonly taken: () => void } | undefined
-  #reader: ((result: IteratorResult<unknown, undefined>) => void) | undefined
-  #rejectReader: ((error: unknown) => void) | undefined
-  #error: unknown
-  #done = false
+  /** Those who have asked and got nothing yet. */
+  readonly #readers: Reader[] = []
+  /** How it ended; an error is told once, behind the last value. */
+  #end: { readonly error?: unknown } | undefined
 
   constructor(unsubscribe: () => void) {
     this.#unsubscribe = unsubscribe
@@ -125,24 +130,22 @@ export class SubscriptionIterator implements AsyncIterableIterator<unknown, unde
 
   /** The subscriber: a value counts as applied when the loop has taken it. */
   offer(value: unknown): Promise<void> | undefined {
-    if (this.#done) return undefined
-    const reader = this.#reader
-    this.#reader = undefined
-    if (reader !== undefined) {
-      reader({ value, done: false })
-      return undefined
-    }
-    return new Promise((taken) => {
-      this.#offered = { value, taken }
-    })
+    if (this.#end !== undefined) return undefined
+    const reader = this.#readers.shift()
+    if (reader === undefined)
+      return new Promise((taken) => {
+        this.#offered = { value, taken }
+      })
+    reader.resolve({ value, done: false })
+    return undefined
   }
 
   fail(error: unknown): void {
-    if (this.#done) return
-    this.#done = true
-    if (this.#rejectReader !== undefined && this.#reader !== undefined) this.#rejectReader(error)
-    else this.#error = error
-    this.#offered?.taken()
+    if (this.#end !== undefined) return
+    const reader = this.#readers.shift()
+    this.#end = reader === undefined ? { error } : {}
+    reader?.reject(error)
+    this.#finish()
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
@@ -152,29 +155,28 @@ export class SubscriptionIterator implements AsyncIterableIterator<unknown, unde
       offered.taken()
       return { value: offered.value, done: false }
     }
-    if (this.#error !== undefined) {
-      const error = this.#error
-      this.#error = undefined
-      throw error
-    }
-    if (this.#done) return { value: undefined, done: true }
-    return new Promise((resolve, reject) => {
-      this.#reader = resolve
-      this.#rejectReader = reject
-    })
+    const end = this.#end
+    if (end === undefined)
+      return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+    this.#end = {}
+    if ('error' in end) throw end.error
+    return { value: undefined, done: true }
   }
 
   async return(): Promise<IteratorResult<unknown, undefined>> {
-    this.#done = true
-    this.#reader?.({ value: undefined, done: true })
-    this.#reader = undefined
+    this.#end = {}
     this.#offered?.taken()
     this.#offered = undefined
-    this.#unsubscribe()
+    this.#finish()
     return { value: undefined, done: true }
   }
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  #finish(): void {
+    for (const { resolve } of this.#readers.splice(0)) resolve({ value: undefined, done: true })
+    this.#unsubscribe()
   }
 }

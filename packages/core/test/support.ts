@@ -28,7 +28,7 @@ export async function until(
 }
 
 /** A promise, and what settles it. */
-export interface Deferred<T> {
+export interface Deferred<T = void> {
   readonly promise: Promise<T>
   readonly resolve: (value: T) => void
   readonly reject: (error: unknown) => void

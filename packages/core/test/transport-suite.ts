@@ -4,14 +4,25 @@ import { describe } from 'vitest'
 import { describeBackpressure } from './suite/backpressure.js'
 import { describeCalls } from './suite/calls.js'
 import { describeCancelling } from './suite/cancelling.js'
+import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeGather } from './suite/gather.js'
+import { describeKeyed } from './suite/keyed.js'
+import { describeMustPass } from './suite/must-pass.js'
+import { describeQuorum } from './suite/quorum.js'
 import { describeRefusals } from './suite/refusals.js'
+import { describeRetained } from './suite/retained.js'
+import { describeRetries } from './suite/retries.js'
 import { describeRouting } from './suite/routing.js'
 import { type CreateLinks, WAYS } from './suite/scene.js'
+import { describeScope } from './suite/scope.js'
+import { describeSlowSubscribers } from './suite/slow-subscribers.js'
 import { describeStreams } from './suite/streams.js'
+import { describeSubscriptions } from './suite/subscriptions.js'
 import { describeThrows } from './suite/throws.js'
 import { describeTopics } from './suite/topics.js'
+import { describeVersions } from './suite/versions.js'
+import { describeWaiting } from './suite/waiting.js'
 
 /** Between two peers, whoever they are. */
 const pairwise = {
@@ -25,7 +36,12 @@ const pairwise = {
 }
 
 /** Among several. */
-const together = { routing: describeRouting, topics: describeTopics, gather: describeGather }
+const together = {
+  routing: describeRouting,
+  topics: describeTopics,
+  subscriptions: describeSubscriptions,
+  gather: describeGather,
+}
 
 /**
  * Describes a transport.

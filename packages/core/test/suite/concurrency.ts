@@ -237,16 +237,19 @@ export function describeConcurrency(createLinks: CreateLinks): void {
     expect(await dive(5)).toBe(5)
   })
 
-  test.each(circles)('a handler that calls %s for ever is stopped after 16', async (_name, next) => {
-    const { dive, runs } = await divers(next)
-    expect(await dive(16)).toBe(16)
-    const before = runs()
-    let error = (await failureOf(dive(Number.MAX_SAFE_INTEGER))) as Error
-    while (error.cause !== undefined) error = error.cause as Error
-    expect(error).toMatchObject({ code: 'CALL_TOO_DEEP' })
-    expect(error.message).toContain('nested.dive')
-    expect(runs() - before).toBe(17)
-  })
+  test.each(circles)(
+    'a handler that calls %s for ever is stopped after 16',
+    async (_name, next) => {
+      const { dive, runs } = await divers(next)
+      expect(await dive(16)).toBe(16)
+      const before = runs()
+      let error = (await failureOf(dive(Number.MAX_SAFE_INTEGER))) as Error
+      while (error.cause !== undefined) error = error.cause as Error
+      expect(error).toMatchObject({ code: 'CALL_TOO_DEEP' })
+      expect(error.message).toContain('nested.dive')
+      expect(runs() - before).toBe(17)
+    },
+  )
 }
 
 /** Lets whatever runs be done, until all are answered. */

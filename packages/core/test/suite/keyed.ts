@@ -96,7 +96,12 @@ export function describeKeyed(createLinks: CreateLinks): void {
 
   test('a key that can not be one, or that comes with a worker’s number, is refused', async () => {
     const { primary } = await staffed(1)
-    const wrong = [{ key: 'a', to: 1 }, { key: 'a', to: 'primary' as const }, { key: null }, { key: {} }]
+    const wrong = [
+      { key: 'a', to: 1 },
+      { key: 'a', to: 'primary' as const },
+      { key: null },
+      { key: {} },
+    ]
     for (const target of wrong)
       expect(() => primary.client(places, target as { key: string })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),

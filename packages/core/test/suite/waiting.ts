@@ -30,7 +30,7 @@ export function describeWaiting(createLinks: CreateLinks): void {
   }
 
   test.each([0, 1])(
-    'calls of peer %i wait, and are answered once and in order when a worker gets ready',
+    'must pass 7: calls of peer %i wait, and are answered once and in order when a worker gets ready',
     async (number) => {
       const { mesh, two } = await opened()
       const asked: number[] = []

@@ -71,7 +71,9 @@ export class Serving implements CalleeEvents, SocketUser {
 
   /** Gives the request to the app, and then its body, if that came along. */
   run(flags: number, body: Buffer | undefined): void {
-    const [request, response, socket] = [this.#req, this.#res, this.#socket]
+    const request = this.#req
+    const response = this.#res
+    const socket = this.#socket
     const { server } = socket
     if (requestStarted.hasSubscribers) requestStarted.publish({ request, response, socket, server })
     // From here on it has begun, and another worker may run it only if that does no harm. The front has to know that even if this
@@ -138,7 +140,9 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   finish(): void {
-    const [request, response, socket] = [this.#req, this.#res, this.#socket]
+    const request = this.#req
+    const response = this.#res
+    const socket = this.#socket
     const { server } = socket
     if (responseFinished.hasSubscribers)
       responseFinished.publish({ request, response, socket, server })

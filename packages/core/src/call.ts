@@ -30,6 +30,8 @@ import { validate } from './validate.js'
 /** How many calls may lead to one another. */
 const MAX_DEPTH = 16
 
+const NO_SITE: { stack?: string } = Object.freeze({})
+
 /** What a call is made of. */
 export interface CallRequest {
   readonly route: Route
@@ -41,6 +43,7 @@ export interface CallRequest {
 export function call(request: CallRequest): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const running = new Call(request, resolve, reject)
+    if (request.route.peer.callSites) Error.captureStackTrace(running.site, call)
     const { route, input } = request
     const checked = validate(route.member.input, input, route.refuseInput)
     // What is sent is what the caller gave: the handler's side applies the schema's transforms, and only it.
@@ -64,6 +67,8 @@ class Call implements CallerEvents {
   #served: Candidate | undefined
   #retried = false
   #settled = false
+  /** Where the call was made, when that is to be told. */
+  readonly site: { stack?: string } = NO_SITE
   /** Made when somebody watches. */
   #trace: CallTrace | undefined
   /** Takes back what waits for an abort, a cancellation or a worker. */
@@ -81,6 +86,7 @@ class Call implements CallerEvents {
     const scope = peer.scopes?.getStore()
     // What a handler leaves running after its answer is on its own.
     this.#scope = scope?.over === true && !scope.signal.aborted ? undefined : scope
+    if (peer.callSites) this.site = {}
     this.begunAt = peer.now()
     const own = this.begunAt + timeoutOf(request)
     this.#deadline = Math.min(own, this.#scope?.deadline ?? own)
@@ -219,6 +225,10 @@ class Call implements CallerEvents {
   #fail(error: ClusterwireError): void {
     this.#settle()
     this.#tell('call.error', error)
+    // Its own stack ends in the socket; what its reader looks for is the line that made the call.
+    const { stack } = this.site
+    if (stack !== undefined)
+      error.stack = `${error.name}: ${error.message}${stack.slice(stack.indexOf('\n'))}`
     this.#reject(error)
   }
 

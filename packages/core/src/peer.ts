@@ -29,6 +29,8 @@ export interface PeerOptions {
   readonly announce: (change: Omit<Announcement, 'number'>) => void
   /** Whether stack traces of handlers' errors may reach callers. Default `true` */
   readonly stacks?: boolean | undefined
+  /** Whether the error of a failed call shows the line that made the call. Costs some microseconds with every call. Default `false` */
+  readonly callSites?: boolean | undefined
   /** Knows which request the running code is handling. Without one, nested calls inherit nothing. */
   readonly scopes?: ScopeStore | undefined
   /** Told of what happens here. */
@@ -102,6 +104,10 @@ export class Peer implements Exchanger {
 
   get closed(): boolean {
     return this.#closed !== undefined
+  }
+
+  get callSites(): boolean {
+    return this.#options.callSites ?? false
   }
 
   get channels(): Channels | undefined {

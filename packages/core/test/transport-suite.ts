@@ -38,9 +38,19 @@ const pairwise = {
 /** Among several. */
 const together = {
   routing: describeRouting,
+  keyed: describeKeyed,
+  waiting: describeWaiting,
+  concurrency: describeConcurrency,
+  retries: describeRetries,
+  scope: describeScope,
+  versions: describeVersions,
   topics: describeTopics,
   subscriptions: describeSubscriptions,
+  retained: describeRetained,
+  'slow subscribers': describeSlowSubscribers,
   gather: describeGather,
+  quorum: describeQuorum,
+  'must pass': describeMustPass,
 }
 
 /**

@@ -12,7 +12,14 @@ import { Route } from '../routing.js'
 import { Backoff } from './backoff.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import { atMost, createChannels, createScopes, printError, showStacks } from './process.js'
+import {
+  atMost,
+  createChannels,
+  createScopes,
+  printError,
+  showCallSites,
+  showStacks,
+} from './process.js'
 import { Router } from './router.js'
 import { closeOnSignals } from './signals.js'
 import {
@@ -106,6 +113,7 @@ export class Primary extends ClusterPeer {
           linkTo,
           announce,
           stacks: showStacks(),
+          callSites: showCallSites(),
           scopes: createScopes(),
           channels: createChannels(),
         }),

@@ -27,6 +27,11 @@ export function showStacks(): boolean {
   return process.env.NODE_ENV !== 'production'
 }
 
+/** Where a call was made costs some microseconds to find out: for those who develop. */
+export function showCallSites(): boolean {
+  return process.env.NODE_ENV === 'development'
+}
+
 /** Resolves when the work is done, whatever came of it, or when so many milliseconds have passed. */
 export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined

@@ -18,7 +18,10 @@ import { decodeValue, encodeValue } from '../transports/codec.js'
 
 /** What a member brings along. */
 export interface JoinOptions
-  extends Pick<PeerOptions, 'clock' | 'stacks' | 'scopes' | 'channels' | 'maxQueuedBytes'> {
+  extends Pick<
+    PeerOptions,
+    'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels' | 'maxQueuedBytes'
+  > {
   readonly link: Link
   readonly hello: Hello
   /** The link ended; the peer is closed. Not told when joining fails. */
@@ -58,7 +61,10 @@ function peerFrom(
   {
     link,
     ...options
-  }: Pick<JoinOptions, 'link' | 'clock' | 'stacks' | 'scopes' | 'channels' | 'maxQueuedBytes'>,
+  }: Pick<
+    JoinOptions,
+    'link' | 'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels' | 'maxQueuedBytes'
+  >,
 ): Peer {
   if (frame.type !== FrameType.welcome)
     throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)

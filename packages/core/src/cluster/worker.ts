@@ -10,7 +10,14 @@ import { Route } from '../routing.js'
 import { SocketLink } from '../transports/socket.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import { atMost, createChannels, createScopes, printError, showStacks } from './process.js'
+import {
+  atMost,
+  createChannels,
+  createScopes,
+  printError,
+  showCallSites,
+  showStacks,
+} from './process.js'
 import { LINK_ENV } from './supervisor.js'
 import { joinOver } from './uplink.js'
 
@@ -58,6 +65,7 @@ async function join({
     hello: { id: nanoid(), pid: process.pid },
     clock: systemClock,
     stacks: showStacks(),
+    callSites: showCallSites(),
     scopes: createScopes(),
     channels: createChannels(),
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.

@@ -1,7 +1,7 @@
 // Two versions of a contract in one mesh, as during a rolling restart: what works, what does not, and what is said then.
 
 import { type Contract, contract, type Members, procedure, stream } from '@clusterwire/core'
-import type { MeshPeer } from '@clusterwire/core/testing'
+import type { MemoryMesh, MeshPeer } from '@clusterwire/core/testing'
 import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { allReady, everyoneKnows, type Failed, failureOf } from '../support.js'
@@ -36,7 +36,9 @@ export function describeVersions(createLinks: CreateLinks): void {
       name: `${input.name}!`,
       age: input.age ?? -1,
     }))
-    expect(await mesh.primary.client(people({ put: old })).put({ name: 'Ada' })).toEqual({ name: 'Ada!' })
+    expect(await mesh.primary.client(people({ put: old })).put({ name: 'Ada' })).toEqual({
+      name: 'Ada!',
+    })
   })
 
   test('a field that the caller’s version adds, and can do without, is no obstacle', async () => {
@@ -48,7 +50,9 @@ export function describeVersions(createLinks: CreateLinks): void {
       }),
     ]
     const mesh = await serving(people({ put: old }), (input) => input)
-    expect(await mesh.primary.client(people({ put: next })).put({ name: 'Ada', age: 36 })).toEqual({ name: 'Ada' })
+    expect(await mesh.primary.client(people({ put: next })).put({ name: 'Ada', age: 36 })).toEqual({
+      name: 'Ada',
+    })
   })
 
   const changes = [
@@ -67,19 +71,19 @@ export function describeVersions(createLinks: CreateLinks): void {
       'all.0.age',
     ],
   ] as const
-  const valueOf = (schema: unknown): unknown => {
+  const sampleOf = (schema: unknown): unknown => {
     const keys = Object.keys((schema as z.ZodObject).shape)
     const text = (schema as z.ZodObject).shape.age instanceof z.ZodString
     if (keys[0] === 'all')
       return {
-        all: [valueOf((schema as { shape: { all: { element: unknown } } }).shape.all.element)],
+        all: [sampleOf((schema as { shape: { all: { element: unknown } } }).shape.all.element)],
       }
     const values = { name: 'Ada', age: text ? '36' : 36, years: 36 }
     return Object.fromEntries(keys.map((key) => [key, values[key as keyof typeof values]]))
   }
-  const expectIncompatible = (error: Failed, mesh: Awaited<ReturnType<typeof serving>>) => {
+  const expectIncompatible = (error: Failed, { workers }: MemoryMesh) => {
     expect(error).toMatchObject({ code: 'INCOMPATIBLE', procedure: 'people.put' })
-    const [there] = mesh.workers.map(fingerprintAt)
+    const [there] = workers.map(fingerprintAt)
     expect(error.message).toContain('people.put')
     expect(error.message).toContain('worker 1')
     expect(error.message).toContain(`${there} there`)
@@ -93,8 +97,10 @@ export function describeVersions(createLinks: CreateLinks): void {
     async (_name, theirs, ours, field) => {
       const handler = vi.fn()
       const mesh = await serving(people({ put: procedure({ input: theirs }) }), handler)
-      const client = mesh.primary.client(people({ put: procedure({ input: ours as z.ZodType<object> }) }))
-      const error = await failureOf(client.put(valueOf(ours) as object))
+      const client = mesh.primary.client(
+        people({ put: procedure({ input: ours as z.ZodType<object> }) }),
+      )
+      const error = await failureOf(client.put(sampleOf(ours) as object))
       expectIncompatible(error, mesh)
       expect(error.message).toContain('another input')
       expect(error.message).toContain(`${field}: `)
@@ -108,8 +114,12 @@ export function describeVersions(createLinks: CreateLinks): void {
   test.each(changes)(
     'an output that %s is INCOMPATIBLE, with procedure, field and both fingerprints',
     async (_name, ours, theirs, field) => {
-      const mesh = await serving(people({ put: procedure({ output: theirs }) }), () => valueOf(theirs))
-      const client = mesh.primary.client(people({ put: procedure({ output: ours as z.ZodType<object> }) }))
+      const mesh = await serving(people({ put: procedure({ output: theirs }) }), () =>
+        sampleOf(theirs),
+      )
+      const client = mesh.primary.client(
+        people({ put: procedure({ output: ours as z.ZodType<object> }) }),
+      )
       const error = await failureOf(client.put())
       expectIncompatible(error, mesh)
       expect(error.message).toContain('another output')
@@ -136,12 +146,14 @@ export function describeVersions(createLinks: CreateLinks): void {
       let ended = false
       const mesh = await serving(people({ put: stream({ output: theirs }) }), async function* () {
         try {
-          for (;;) yield valueOf(theirs)
+          for (;;) yield sampleOf(theirs)
         } finally {
           ended = true
         }
       })
-      const values = mesh.primary.client(people({ put: stream({ output: ours as z.ZodType<object> }) })).put()
+      const values = mesh.primary
+        .client(people({ put: stream({ output: ours as z.ZodType<object> }) }))
+        .put()
       const error = await failureOf(values.next())
       expectIncompatible(error, mesh)
       expect(error.message).toContain(`${field}: `)
@@ -151,15 +163,20 @@ export function describeVersions(createLinks: CreateLinks): void {
   )
 
   test('the input and the upload of a stream of another version are INCOMPATIBLE where they do not fit', async () => {
-    const mesh = await serving(
-      stream({ input: z.object({ age }), upload: z.object({ age }), output: age }),
-      async function* (_input: never, { upload }: { upload: AsyncIterable<{ age: number }> }) {
-        for await (const one of upload) yield one.age
-      } as never,
-    )
+    const next = stream({ input: z.object({ age }), upload: z.object({ age }), output: age })
+    const mesh = await serving(people({ put: next }), async function* (
+      _input: never,
+      { upload }: { upload: AsyncIterable<{ age: number }> },
+    ) {
+      for await (const one of upload) yield one.age
+    } as never)
     const text = z.object({ age: z.string() })
-    const input = mesh.primary.client(people({ put: stream({ input: text, upload: z.object({ age }), output: age }) }))
-    const upload = mesh.primary.client(people({ put: stream({ input: z.object({ age }), upload: text, output: age }) }))
+    const input = mesh.primary.client(
+      people({ put: stream({ input: text, upload: z.object({ age }), output: age }) }),
+    )
+    const upload = mesh.primary.client(
+      people({ put: stream({ input: z.object({ age }), upload: text, output: age }) }),
+    )
     for (const values of [
       input.put({ age: '36' }, { upload: [{ age: 36 }] }),
       upload.put({ age: 36 }, { upload: [{ age: '36' }] }),
@@ -206,7 +223,7 @@ export function describeVersions(createLinks: CreateLinks): void {
     })
     const fingerprints: string[] = []
     for (const put of [write(), write(), turned, procedure({ input: z.object({ name }) })]) {
-      const mesh = await serving(people({ put: put }), () => [])
+      const mesh = await serving(people({ put }), () => [])
       fingerprints.push(fingerprintAt(mesh.workers[0] as MeshPeer))
     }
     const [one, other, another, different] = fingerprints

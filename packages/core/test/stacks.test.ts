@@ -1,0 +1,31 @@
+import { contract, procedure } from '@clusterwire/core'
+import { createMemoryMesh } from '@clusterwire/core/testing'
+import { expect, onTestFinished, test } from 'vitest'
+
+const desk = contract('desk', { fail: procedure() })
+
+function failingHandler(): never {
+  throw new RangeError('too far', { cause: new Error('the reason') })
+}
+
+test('the error of a failed call shows the line that made the call, and the line that threw', async () => {
+  const mesh = await createMemoryMesh({ workers: 1 })
+  onTestFinished(() => mesh.close())
+  const [worker] = mesh.workers
+  worker?.serve(desk, { fail: failingHandler })
+  await worker?.ready()
+  async function callingFunction(): Promise<void> {
+    await mesh.primary.client(desk).fail()
+  }
+  const error = await callingFunction().catch((thrown: Error) => thrown)
+  expect(error).toMatchObject({
+    name: 'HandlerError',
+    code: 'HANDLER_ERROR',
+    procedure: 'desk.fail',
+  })
+  expect(error?.stack).toContain('callingFunction')
+  const original = error?.cause as Error
+  expect(original).toMatchObject({ name: 'RangeError', message: 'too far' })
+  expect(original.stack).toContain('failingHandler')
+  expect(original.cause).toMatchObject({ message: 'the reason' })
+})

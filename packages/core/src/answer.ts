@@ -96,14 +96,18 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   }
 
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
-    let result: unknown
     this.#tell('handle.start', exchange)
+    const { nests, scopes } = this.#peer
+    // With what comes of it: a generator runs when its values are asked for.
+    if (nests && scopes !== undefined)
+      scopes.run(exchange, () => this.#runHandler(exchange, input, context))
+    else this.#runHandler(exchange, input, context)
+  }
+
+  #runHandler(exchange: IncomingExchange, input: unknown, context: Context): void {
+    let result: unknown
     try {
-      const { nests, scopes } = this.#peer
-      result =
-        nests && scopes !== undefined
-          ? scopes.run(exchange, () => this.#handler(input, context))
-          : this.#handler(input, context)
+      result = this.#handler(input, context)
       if (isThenable(result)) {
         result.then(
           (value) => this.#give(exchange, value, context),

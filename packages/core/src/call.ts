@@ -9,8 +9,6 @@ import {
   CancelledError,
   type ClusterwireError,
   DeadlineExceededError,
-  describeIssues,
-  IncompatibleError,
   InvalidOptionError,
   InvalidRequestError,
   NoWorkerError,
@@ -23,9 +21,10 @@ import type { Frame } from './frames.js'
 import type { IncomingExchange } from './incoming.js'
 import type { CallOptions } from './infer.js'
 import type { CallerEvents, Origin, OutgoingExchange } from './outgoing.js'
+import type { Peer } from './peer.js'
 import type { Route } from './routing.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
-import { validate } from './validate.js'
+import { type Refuse, validate } from './validate.js'
 
 /** How many calls may lead to one another. */
 const MAX_DEPTH = 16
@@ -83,9 +82,7 @@ class Call implements CallerEvents {
     this.#resolve = resolve
     this.#reject = reject
     const { peer } = request.route
-    const scope = peer.scopes?.getStore()
-    // What a handler leaves running after its answer is on its own.
-    this.#scope = scope?.over === true && !scope.signal.aborted ? undefined : scope
+    this.#scope = scopeOf(peer)
     if (peer.callSites) this.site = {}
     this.begunAt = peer.now()
     const own = this.begunAt + timeoutOf(request)
@@ -117,13 +114,14 @@ class Call implements CallerEvents {
 
   reply(frame: Frame): void {
     const value = decodeValue(frame.bytes, frame.body, frame.end)
-    const { member: procedure } = this.#request.route
-    const isOther = this.#served !== undefined && this.#otherVersion(this.#served)
+    const { route } = this.#request
+    const { member: procedure } = route
+    const served = this.#served
     // The handler has validated its answer, but by another version of the contract.
-    if (!isOther || !isPlain(procedure.output)) return this.#succeed(value)
-    new Promise((resolve) =>
-      resolve(validate(procedure.output, value, (issues) => this.#incompatible('output', issues))),
-    ).then(
+    if (served === undefined || !route.differs(served) || !isPlain(procedure.output))
+      return this.#succeed(value)
+    const refuse: Refuse = (issues) => route.incompatible(served, 'output', issues)
+    new Promise((resolve) => resolve(validate(procedure.output, value, refuse))).then(
       (valid) => this.#succeed(valid),
       (error: ClusterwireError) => this.#fail(error),
     )
@@ -142,8 +140,9 @@ class Call implements CallerEvents {
       }
     }
     // The input passed here: it is the handler's version of the schema that refuses it.
-    if (error instanceof InvalidRequestError && this.#served && this.#otherVersion(this.#served))
-      return this.#fail(this.#incompatible('input', error.issues))
+    const { route } = this.#request
+    if (error instanceof InvalidRequestError && this.#served && route.differs(this.#served))
+      return this.#fail(route.incompatible(this.#served, 'input', error.issues))
     this.#fail(error)
   }
 
@@ -254,24 +253,16 @@ class Call implements CallerEvents {
     this.#release.push(release)
   }
 
-  #otherVersion({ fingerprint }: Candidate): boolean {
-    const own = this.#request.route.fingerprint
-    return fingerprint !== own && fingerprint !== '' && own !== ''
-  }
-
-  #incompatible(what: string, issues: InvalidRequestError['issues']): IncompatibleError {
-    const { name: procedure } = this.#request.route.member
-    const versions = `${this.#request.route.fingerprint} here, ${this.#served?.fingerprint} there`
-    return new IncompatibleError(
-      `${procedure}: ${this.#served?.member} runs another version of the contract (${versions}) with another ${what}: ${describeIssues(issues)}`,
-      { procedure, issues },
-    )
-  }
-
   #cancelled(cause: unknown): CancelledError {
     const { name } = this.#request.route.member
     return new CancelledError(`${name}: the caller aborted it`, { procedure: name, cause })
   }
+}
+
+/** The request that is being handled where a call is made. What a handler leaves running after its answer is on its own. */
+export function scopeOf({ scopes }: Peer): IncomingExchange | undefined {
+  const scope = scopes?.getStore()
+  return scope?.over === true && !scope.signal.aborted ? undefined : scope
 }
 
 /** What a call takes along from its options and from the request that is being handled. */

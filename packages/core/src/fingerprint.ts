@@ -71,8 +71,9 @@ function leaveOpen(key: string, value: unknown): unknown {
   return key === 'additionalProperties' && value === false ? undefined : value
 }
 
-/** The order of an object's keys means nothing. */
-function sortKeys(_key: string, value: unknown): unknown {
+/** The order of an object's keys means nothing, here and where JSON Schema lists those that must be there. */
+function sortKeys(key: string, value: unknown): unknown {
+  if (key === 'required' && Array.isArray(value)) return value.toSorted()
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
 }

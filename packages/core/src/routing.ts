@@ -2,11 +2,18 @@
 
 import type { Named, Procedure, Stream } from './contract.js'
 import type { Candidate, Member as CandidateMember } from './directory.js'
-import { InvalidOptionError, NoWorkerError, UnimplementedError } from './errors.js'
+import {
+  describeIssues,
+  IncompatibleError,
+  InvalidOptionError,
+  NoWorkerError,
+  UnimplementedError,
+} from './errors.js'
 import { fingerprintOf } from './fingerprint.js'
 import { PRIMARY } from './frames.js'
 import type { ClientMiddleware } from './middleware.js'
 import type { Peer } from './peer.js'
+import type { SchemaIssue } from './schema.js'
 import { type Refuse, refuseRequest } from './validate.js'
 
 /** Where a client's calls go. Without any of these: to the ready worker with the fewest calls pending, each in its turn. */
@@ -54,6 +61,26 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
     return fingerprintOf(this.member)
   }
 
+  /** Whether it is another version of the procedure that would answer, or has. */
+  differs({ fingerprint }: Candidate): boolean {
+    const own = this.fingerprint
+    return fingerprint !== own && fingerprint !== '' && own !== ''
+  }
+
+  /** What to fail with when it is, and a value does not fit. `what`: the value's kind. */
+  incompatible(
+    { member, fingerprint }: Candidate,
+    what: string,
+    issues: readonly SchemaIssue[],
+  ): IncompatibleError {
+    const { name: procedure } = this.member
+    const versions = `${this.fingerprint} here, ${fingerprint} there`
+    return new IncompatibleError(
+      `${procedure}: ${member} runs another version of the contract (${versions}) with another ${what}: ${describeIssues(issues)}`,
+      { procedure, issues },
+    )
+  }
+
   /**
    * Chooses who answers.
    *
@@ -85,8 +112,11 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
 
   #nobody(): never {
     const { name: procedure } = this.member
-    const ready = this.peer.directory.ready().length
-    if (ready > 0 && this.peer.directory.candidates(procedure).length === 0)
+    const { directory } = this.peer
+    const ready = directory.ready().length
+    const others = directory.all().filter(({ number }) => number !== PRIMARY)
+    // One that serves it may be about to get ready.
+    if (ready > 0 && !others.some(({ procedures }) => procedures.has(procedure)))
       throw new UnimplementedError(
         `${procedure}: none of the ${ready} ready workers serves it; call worker.serve() with its contract before worker.ready()`,
         { procedure },

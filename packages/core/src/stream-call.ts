@@ -1,19 +1,27 @@
 // A stream on the caller's side: an async iterable that begins when it is first asked for a value.
 
 import { onAbort } from './abort.js'
-import { originOf } from './call.js'
+import { originOf, scopeOf } from './call.js'
 import type { CallTrace } from './channels.js'
 import type { Named, Stream } from './contract.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
-import { CancelledError, InvalidOptionError, InvalidResponseError } from './errors.js'
+import type { Candidate } from './directory.js'
+import {
+  CancelledError,
+  type ClusterwireError,
+  InvalidOptionError,
+  InvalidRequestError,
+  InvalidResponseError,
+} from './errors.js'
 import { dataBytes } from './exchange.js'
 import { nameProcedure } from './failure.js'
+import { isPlain } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { CallOptions, UploadCall } from './infer.js'
 import type { CallerEvents, OutgoingExchange } from './outgoing.js'
 import type { Route } from './routing.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
-import { refuseRequest, validate } from './validate.js'
+import { type Refuse, refuseRequest, validate } from './validate.js'
 import { Inbox, Outbox, Unfit } from './values.js'
 
 /** How one stream differs from what its contract says. */
@@ -37,6 +45,9 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   readonly #parts: StreamParts
   readonly #inbox: Inbox<unknown>
   #exchange: OutgoingExchange | undefined
+  #served: Candidate | undefined
+  /** Whether it is another version of the contract that validates its values. */
+  #foreign = false
   #outbox: Outbox | undefined
   #begun: Promise<void> | undefined
   #forgetSignal: () => void = () => {}
@@ -54,7 +65,8 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   async next(): Promise<IteratorResult<unknown, undefined>> {
     this.#begun ??= this.#begin()
     await this.#begun
-    return this.#inbox.next()
+    const result = await this.#inbox.next()
+    return result.done || !this.#foreign ? result : this.#accept(result.value)
   }
 
   return(): Promise<IteratorResult<unknown, undefined>> {
@@ -80,10 +92,28 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     this.#inbox.end()
   }
 
-  error(error: Error): void {
+  error(thrown: ClusterwireError): void {
+    const { route } = this.#parts
+    // The input passed here: it is the handler's version of the schema that refuses it.
+    const error =
+      thrown instanceof InvalidRequestError && this.#served && route.differs(this.#served)
+        ? route.incompatible(this.#served, 'input', thrown.issues)
+        : thrown
     this.#settled()
     this.#tell('stream.error', error)
     this.#inbox.fail(error)
+  }
+
+  async #accept(value: unknown): Promise<IteratorResult<unknown, undefined>> {
+    const { route } = this.#parts
+    const refuse: Refuse = (issues) =>
+      route.incompatible(this.#served as Candidate, 'output', issues)
+    try {
+      return { value: await validate(route.member.output, value, refuse), done: false }
+    } catch (error) {
+      await this.return()
+      throw error
+    }
   }
 
   async #begin(): Promise<void> {
@@ -95,17 +125,17 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       throw new InvalidOptionError(`${name}: pass what is to be uploaded as the option "upload"`)
     const timeout = timeoutOf(this.#parts)
     await validate(stream.input, input, route.refuseInput)
-    const abort = () =>
-      this.#cancel(new CancelledError(`${name}: the caller aborted it`, { cause: signal?.reason }))
+    const cancelled = (cause: unknown) =>
+      new CancelledError(`${name}: the caller aborted it`, { procedure: name, cause })
     if (this.#inbox.ended) return // Its reader has left meanwhile.
-    if (signal?.aborted)
-      return this.#inbox.fail(new CancelledError(`${name}: aborted before it began`))
-    const running = peer.scopes?.getStore()
-    const scope = running?.over === true ? undefined : running
-    const { member, ref } = route.choose()
+    const scope = scopeOf(peer)
+    for (const ended of [signal, scope?.over ? scope.signal : undefined])
+      if (ended?.aborted) return this.#inbox.fail(cancelled(ended.reason))
+    this.#served = route.choose()
+    this.#foreign = route.differs(this.#served) && isPlain(stream.output)
     this.#exchange = peer.open({
-      member,
-      ref,
+      member: this.#served.member,
+      ref: this.#served.ref,
       procedure: name,
       encode: encodeValue,
       input,
@@ -115,8 +145,8 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       events: this,
     })
     this.#tell('stream.start')
-    const forgetSignal = signal && onAbort(signal, abort)
-    const forgetScope = scope?.onCancel(abort)
+    const forgetSignal = signal && onAbort(signal, () => this.#cancel(cancelled(signal.reason)))
+    const forgetScope = scope?.onCancel((reason) => this.#cancel(cancelled(reason)))
     this.#forgetSignal = () => {
       forgetSignal?.()
       forgetScope?.()

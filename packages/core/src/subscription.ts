@@ -100,7 +100,9 @@ export class SubscriberQueue {
     const lost = this.#overflow === 'drop-oldest' ? this.#waiting.shift() : this.#waiting.pop()
     this.dropped++
     lost?.reject(error)
-    if (this.#overflow === 'disconnect') this.#disconnect(error)
+    if (this.#overflow !== 'disconnect') return
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
+    this.#disconnect(error)
   }
 }
 

@@ -30,7 +30,12 @@ interface Audience {
   readonly topic: Named<Topic>
   readonly queues: Set<SubscriberQueue>
   /** The last value of a retained topic, for those who subscribe later. */
-  last: { readonly value: unknown; readonly delivery: Delivery } | undefined
+  last: Retained | undefined
+}
+
+interface Retained {
+  readonly value: unknown
+  readonly delivery: Delivery
 }
 
 /** A subscription as its maker holds it. */
@@ -132,9 +137,15 @@ export class Topics {
     }
     audience.queues.add(queue)
     const { last } = audience
-    if (last !== undefined)
-      this.#report(this.#runOne(queue, last.value, { ...last.delivery, retained: true }), name)
+    if (last !== undefined) queueMicrotask(() => this.#replay(name, queue, last))
     return { queue, stop: () => this.#leave(name, queue) }
+  }
+
+  /** Hands over the value that was kept, now that the subscriber's maker holds the subscription; unless a newer one came first. */
+  #replay(name: string, queue: SubscriberQueue, last: Retained): void {
+    const audience = this.#audiences.get(name)
+    if (audience?.last === last && audience.queues.has(queue))
+      this.#report(this.#runOne(queue, last.value, { ...last.delivery, retained: true }), name)
   }
 
   #leave(name: string, queue: SubscriberQueue): void {
@@ -226,8 +237,8 @@ export class Topics {
 
   /** What goes wrong without a publisher that waits. What was dropped is counted, which is enough. */
   #report(running: Promise<void> | undefined, name: string): void {
-    running?.catch((error: { readonly code?: string } | undefined) => {
-      if (error?.code !== 'OVERLOADED') this.#onError(error, name)
+    running?.catch((error: unknown) => {
+      if (!isDrop(error, name)) this.#onError(error, name)
     })
   }
 
@@ -253,6 +264,15 @@ export class Topics {
       )
     this.#broadcasts.close()
   }
+}
+
+/** Whether a value was dropped. A subscriber's own call may be OVERLOADED, too, but names another procedure. */
+function isDrop(error: unknown, topic: string): boolean {
+  const { code, procedure } = (error ?? {}) as {
+    readonly code?: unknown
+    readonly procedure?: unknown
+  }
+  return code === 'OVERLOADED' && procedure === topic
 }
 
 function givenUp({ name }: Named<Topic>, signal: AbortSignal | undefined): CancelledError {

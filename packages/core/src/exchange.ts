@@ -14,8 +14,6 @@ export interface Exchanger {
   readonly number: number
   now(): number
   linkTo(member: Member): Link
-  /** An exchange that this peer began is over. `false`: it was over already. */
-  ended(exchange: Exchange): boolean
   /** An exchange that this peer served is over. */
   answered(): void
 }

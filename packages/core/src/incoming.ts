@@ -84,12 +84,17 @@ export class IncomingExchange extends Exchange {
     return this.#controller.signal
   }
 
-  /** Tells the caller, before anything else is done, that the handler is being entered. */
-  started(): void {
+  /**
+   * Tells the caller that the handler is being entered, and enters it when that is out of this process: so that the caller knows even if
+   * the process ends with the handler's first line.
+   */
+  started(enter: () => void): void {
     if (this.over) return
     const link = this.peer.linkTo(this.member)
     sendBare(link, this.head(FrameType.started, 0))
-    link.flush()
+    link.flush(() => {
+      if (!this.over) enter()
+    })
   }
 
   /**

@@ -68,15 +68,25 @@ export function encodeRequest<T>(out: ByteWriter, { origin, encode, input }: Req
   encode(out, input)
 }
 
+/** What a caller's end needs of its peer besides. */
+export interface Opener extends Exchanger {
+  /** The exchange is over. `false`: it was over already. */
+  ended(exchange: OutgoingExchange): boolean
+}
+
 /** The caller's end. */
 export class OutgoingExchange extends Exchange implements Waiter {
   readonly procedure: string
   readonly deadline: number
+  readonly #opener: Opener
   readonly #events: CallerEvents
   readonly #timeout: number
+  /** Whether the member's `pending` includes it. */
+  #counted = true
 
-  constructor(peer: Exchanger, id: number, request: Omit<Request<unknown>, 'encode'>) {
+  constructor(peer: Opener, id: number, request: Omit<Request<unknown>, 'encode'>) {
     super(peer, request.member, id, Flag.toCallee)
+    this.#opener = peer
     this.procedure = request.procedure
     this.#events = request.events
     this.#timeout = request.timeout
@@ -87,6 +97,16 @@ export class OutgoingExchange extends Exchange implements Waiter {
 
   get events(): CallerEvents {
     return this.#events
+  }
+
+  /**
+   * It no longer counts among its member's pending exchanges: it will last, and says little about how busy the member is. (A response that
+   * has begun, a stream that flows.)
+   */
+  uncount(): void {
+    if (!this.#counted) return
+    this.#counted = false
+    this.member.pending--
   }
 
   /** The upload is complete. */
@@ -104,14 +124,14 @@ export class OutgoingExchange extends Exchange implements Waiter {
 
   /** Ends it here without a word to `events`, and lets the handler know that nobody waits any more. */
   abandon(): void {
-    if (!this.peer.ended(this)) return
+    if (!this.#opener.ended(this)) return
     this.close()
     sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, CancelReason.cancelled))
   }
 
   /** Its time is up. The table has let go of it already. */
   expire(): void {
-    this.member.pending--
+    this.uncount()
     this.close()
     sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, CancelReason.deadline))
     this.events.error(
@@ -124,7 +144,7 @@ export class OutgoingExchange extends Exchange implements Waiter {
 
   /** The other side's last frame came. */
   settle(frame: Frame): void {
-    if (!this.peer.ended(this)) return
+    if (!this.#opener.ended(this)) return
     this.close()
     try {
       if (frame.type === FrameType.reply) this.events.reply(frame)
@@ -148,7 +168,7 @@ export class OutgoingExchange extends Exchange implements Waiter {
 
   /** The other side is gone, and no frame of its will come. */
   lost(started: 'no' | 'unknown', why: string): void {
-    if (!this.peer.ended(this)) return
+    if (!this.#opener.ended(this)) return
     this.close()
     const { member, procedure } = this
     this.events.error(

@@ -4,7 +4,7 @@
 import type { Channel, Channels } from './channels.js'
 import { Directory, type Member } from './directory.js'
 import { OverloadedError, PeerClosedError, ProtocolError } from './errors.js'
-import { type Exchange, type Exchanger, send } from './exchange.js'
+import { type Exchanger, send } from './exchange.js'
 import { describeError, nameProcedure } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
 import type { ScopeStore } from './incoming.js'
@@ -184,9 +184,9 @@ export class Peer implements Exchanger {
     return exchange
   }
 
-  ended(exchange: Exchange): boolean {
+  ended(exchange: OutgoingExchange): boolean {
     if (!this.#pending.remove(exchange.id)) return false
-    exchange.member.pending--
+    exchange.uncount()
     return true
   }
 
@@ -254,7 +254,6 @@ export class Peer implements Exchanger {
     const member = this.directory.remove(number)
     if (member === undefined) return
     this.#services.gone(member)
-    if (member.pending === 0) return
     for (const exchange of this.#pending.select((one) => one.member === member))
       exchange.lost('unknown', why)
   }

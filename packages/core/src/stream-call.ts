@@ -79,6 +79,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   }
 
   data(frame: Frame): void {
+    this.#exchange?.uncount()
     this.#inbox.push(decodeValue(frame.bytes, frame.body, frame.end), dataBytes(frame))
   }
 

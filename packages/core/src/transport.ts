@@ -20,8 +20,12 @@ export interface Link {
   abandon(): void
   /** Sends on a frame that came in, under another destination's eyes: its bytes are copied as they are. */
   forward(frame: Frame): void
-  /** Hands everything over now instead of at the end of the turn. */
-  flush(): void
+  /**
+   * Hands everything over now instead of at the end of the turn.
+   *
+   * @param done called when all of it is out of this process: at once where that is possible, never when the link ends first
+   */
+  flush(done?: () => void): void
   /** Bytes that wait here because the other side does not read fast enough. */
   readonly queued: number
   /** Starts delivery. Nothing is delivered before. */

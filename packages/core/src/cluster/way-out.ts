@@ -33,7 +33,10 @@ export class WayOut implements Link {
     this.#handle(frame)
   }
 
-  flush(): void {}
+  flush(done?: () => void): void {
+    done?.()
+  }
+
   start(): void {}
   async close(): Promise<void> {}
   destroy(): void {}

@@ -10,7 +10,7 @@ export const DEAD_END: Link = {
   commit: () => nowhere.abandon(),
   abandon: () => nowhere.abandon(),
   forward() {},
-  flush() {},
+  flush: (done) => done?.(),
   queued: 0,
   start() {},
   async close() {},

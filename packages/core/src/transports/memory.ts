@@ -72,14 +72,15 @@ export class MemoryLink implements Link {
     if (this.#ended) this.#schedule(() => events.closed(this.#reason, this.#lanes.frames()))
   }
 
-  flush(): void {
+  flush(done?: () => void): void {
     this.#scheduled = false
     // What is made before the other side listens waits for it.
-    if (this.#other?.listening !== true) return
-    for (const lane of [this.#lanes.swift, this.#lanes.bulk]) {
-      const bytes = Buffer.from(lane.take())
-      if (bytes.length > 0 && !this.#ended) this.#other.deliver(bytes)
-    }
+    if (this.#other?.listening === true)
+      for (const lane of [this.#lanes.swift, this.#lanes.bulk]) {
+        const bytes = Buffer.from(lane.take())
+        if (bytes.length > 0 && !this.#ended) this.#other.deliver(bytes)
+      }
+    done?.()
   }
 
   get listening(): boolean {

@@ -37,6 +37,8 @@ export class SocketLink implements Link {
   #flushedEarly = false
   /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
+  /** To be told when nothing waits, neither here nor in the socket. */
+  readonly #onDone: (() => void)[] = []
   #closing = false
   #ended = false
   #reason: Error | undefined
@@ -99,15 +101,18 @@ export class SocketLink implements Link {
     if (this.#socket.destroyed) queueMicrotask(() => this.#end())
   }
 
-  flush(): void {
+  flush(done?: () => void): void {
     this.#scheduled = false
+    if (done !== undefined) this.#onDone.push(done)
     if (this.#ended || this.#socket.writableEnded) return this.#drop()
     if (this.#socket.destroyed) return // What waits was never handed over; `closed` is about to say so.
     while (!this.#blocked && this.#lanes.size > 0) {
       if (this.#lanes.swift.size > 0) this.#writeAll(this.#lanes.swift)
       else this.#writeSome(this.#lanes.bulk)
     }
-    if (this.#closing && !this.#blocked) this.#socket.end()
+    if (this.#blocked) return
+    for (const tell of this.#onDone.splice(0)) tell()
+    if (this.#closing) this.#socket.end()
   }
 
   close(): Promise<void> {

@@ -243,10 +243,8 @@ export function describeConcurrency(createLinks: CreateLinks): void {
       const { dive, runs } = await divers(next)
       expect(await dive(16)).toBe(16)
       const before = runs()
-      let error = (await failureOf(dive(Number.MAX_SAFE_INTEGER))) as Error
-      while (error.cause !== undefined) error = error.cause as Error
-      expect(error).toMatchObject({ code: 'CALL_TOO_DEEP' })
-      expect(error.message).toContain('nested.dive')
+      const error = await failureOf(dive(Number.MAX_SAFE_INTEGER))
+      expect(error.message).toMatch(/nested\.dive: this would be call 17 .* call each other/)
       expect(runs() - before).toBe(17)
     },
   )

@@ -109,25 +109,30 @@ export function describeScope(createLinks: CreateLinks): void {
     expect(seen).toHaveLength(1)
   })
 
-  const endings = [
-    ['cancels', 'CANCELLED', 'CANCELLED'],
-    ['runs out of time', 'DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED'],
-  ] as const
-  test.each(endings)(
-    'a caller that %s ends the whole chain: every handler’s signal aborts',
-    async (how, code, reason) => {
-      const { clock, seen, start } = await opened({ first: (next) => next.go(), third: hold })
-      const leaving = controller()
-      const call = failureOf(start.go(1, { timeout: 1_000, signal: leaving.signal }))
-      await until(() => seen.length === 3, 'all of them run')
-      const signals = seen.map(({ context }) => context.signal)
-      if (how === 'cancels') leaving.abort()
-      else clock.advance(1_001)
-      expect((await call).code).toBe(code)
-      await until(() => signals.every((signal) => signal.aborted), 'all are told')
-      expect(signals[0]?.reason).toMatchObject({ code: reason })
-    },
-  )
+  test('a caller that cancels ends the whole chain: every handler’s signal aborts', async () => {
+    const { seen, start } = await opened({ first: (next) => next.go(), third: hold })
+    const leaving = controller()
+    const call = failureOf(start.go(1, { signal: leaving.signal }))
+    await until(() => seen.length === 3, 'all of them run')
+    const signals = seen.map(({ context }) => context.signal)
+    leaving.abort()
+    expect((await call).code).toBe('CANCELLED')
+    await until(() => signals.every((signal) => signal.aborted), 'all are told')
+  })
+
+  test('a caller that runs out of time ends the whole chain', async () => {
+    const { clock, seen, context, start } = await opened({
+      first: (next) => next.go(),
+      third: hold,
+    })
+    const call = failureOf(start.go(1, { timeout: 1_000 }))
+    await until(() => seen.length === 3, 'all of them run')
+    const { signal } = context('third')
+    clock.advance(1_001)
+    expect((await call).code).toBe('DEADLINE_EXCEEDED')
+    await until(() => signal.aborted, 'the last handler is told')
+    expect(signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+  })
 
   test('a caller that dies ends the whole chain', async () => {
     const { mesh, seen } = await opened({ first: (next) => next.go(), third: hold })

@@ -127,8 +127,6 @@ export function describeSlowSubscribers(createLinks: CreateLinks): void {
     gate.resolve()
     await arrived()
     expect(got).toEqual([1])
-    // 2 and 3, which had waited, and 4, for which there was no room.
-    expect(subscription.dropped).toBe(3)
   })
 
   test('a publisher never waits for a subscriber that is stuck, and nobody else does', async () => {

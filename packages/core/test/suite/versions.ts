@@ -162,29 +162,15 @@ export function describeVersions(createLinks: CreateLinks): void {
     },
   )
 
-  test('the input and the upload of a stream of another version are INCOMPATIBLE where they do not fit', async () => {
-    const next = stream({ input: z.object({ age }), upload: z.object({ age }), output: age })
-    const mesh = await serving(people({ put: next }), async function* (
-      _input: never,
-      { upload }: { upload: AsyncIterable<{ age: number }> },
-    ) {
-      for await (const one of upload) yield one.age
-    } as never)
-    const text = z.object({ age: z.string() })
-    const input = mesh.primary.client(
-      people({ put: stream({ input: text, upload: z.object({ age }), output: age }) }),
+  test('a stream whose input has another type for a field is INCOMPATIBLE', async () => {
+    const mesh = await serving(
+      people({ put: stream({ input: z.object({ age }), output: age }) }),
+      async function* () {},
     )
-    const upload = mesh.primary.client(
-      people({ put: stream({ input: z.object({ age }), upload: text, output: age }) }),
-    )
-    for (const values of [
-      input.put({ age: '36' }, { upload: [{ age: 36 }] }),
-      upload.put({ age: 36 }, { upload: [{ age: '36' }] }),
-    ]) {
-      const error = await failureOf(values.next())
-      expectIncompatible(error, mesh)
-      expect(error.message).toContain('age: ')
-    }
+    const own = people({ put: stream({ input: z.object({ age: z.string() }), output: age }) })
+    const error = await failureOf(mesh.primary.client(own).put({ age: '36' }).next())
+    expectIncompatible(error, mesh)
+    expect(error.message).toContain('another input: age: ')
   })
 
   test('each caller goes to its own version while that is there, and to the other when it is not', async () => {

@@ -154,6 +154,8 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   data(frame: Frame): void {
     const { bytes, body, end } = frame
     const exchange = this.#exchange as OutgoingExchange
+    // An event stream may stay for hours: it must not make its worker look busy.
+    exchange.uncount()
     if (bytes[body] === Piece.interim) {
       writeInterim(this.res, bytes.toString('latin1', body + 1, end))
       exchange.consumed(dataBytes(frame))

@@ -43,6 +43,8 @@ export class Serving implements CalleeEvents, SocketUser {
   readonly #exchange: IncomingExchange
   readonly #socket: VirtualSocket
   readonly #outbox: Outbox
+  /** The app has been given the request. */
+  #entered = false
   /** All of the request's body is here. */
   #received: boolean
   /** Credit for what came faster than the app reads: given back when it reads on. */
@@ -71,14 +73,19 @@ export class Serving implements CalleeEvents, SocketUser {
 
   /** Gives the request to the app, and then its body, if that came along. */
   run(flags: number, body: Buffer | undefined): void {
+    if (isIdempotent(this.#req.method as string)) this.#enter(flags, body)
+    // From here on it has begun, and another worker may run it only if that does no harm. The front has to know that even if this
+    // process dies in the app's first line.
+    else this.#exchange.started(() => this.#enter(flags, body))
+  }
+
+  #enter(flags: number, body: Buffer | undefined): void {
     const request = this.#req
     const response = this.#res
     const socket = this.#socket
     const { server } = socket
+    this.#entered = true
     if (requestStarted.hasSubscribers) requestStarted.publish({ request, response, socket, server })
-    // From here on it has begun, and another worker may run it only if that does no harm. The front has to know that even if this
-    // process dies in the next line.
-    if (!isIdempotent(request.method as string)) this.#exchange.started()
     try {
       socket.context.runInAsyncScope(emitRequest, undefined, { request, response, flags, server })
     } catch (error) {
@@ -88,7 +95,7 @@ export class Serving implements CalleeEvents, SocketUser {
       })
     }
     if (body !== undefined) this.#push(body)
-    if (this.#received) completeRequest(request)
+    if (this.#received) completeRequest(request, this.#trailers)
   }
 
   // What the front tells.
@@ -106,6 +113,7 @@ export class Serving implements CalleeEvents, SocketUser {
 
   end(): void {
     this.#received = true
+    if (!this.#entered) return // The app is still to get it; it will get all of it.
     completeRequest(this.#req, this.#trailers)
     if (this.#finished) this.#reply()
   }

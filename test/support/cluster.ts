@@ -22,7 +22,7 @@ export class TestCluster {
   readonly child: ChildProcess
   readonly events: ClusterEvent[] = []
   /** Every process of the cluster that was ever seen. */
-  readonly pids = new Set<number>()
+  readonly pids: Set<number> = new Set()
   stderr = ''
   readonly exited: Promise<{ code: number | null; signal: string | null }>
   #lastId = 0

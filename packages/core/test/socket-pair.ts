@@ -5,29 +5,25 @@ import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { nanoid } from 'nanoid'
-import { onTestFinished } from 'vitest'
+import { afterAll } from 'vitest'
+import { until } from './support.js'
 
-/** Sockets of the running test. */
-const opened = new Set<Socket>()
+const open = new Set<Socket>()
 
-/** Creates a pair of sockets. Nothing here closes them: the test is over when what uses them has. */
+// Nothing here closes a socket: what uses it has to.
+afterAll(() => until(() => open.size === 0, 'all sockets are closed'))
+
+/** Creates a pair of sockets. */
 export async function createSocketPair(): Promise<readonly [Socket, Socket]> {
-  // The first hook to be registered is the last to run.
-  if (opened.size === 0) onTestFinished(allClosed)
   const server = createServer()
   server.listen(path.join(tmpdir(), `clusterwire-${nanoid()}.sock`))
   await once(server, 'listening')
   const near = connect(server.address() as string)
   const [far] = (await once(server, 'connection')) as [Socket]
   server.close()
-  opened.add(near).add(far)
+  for (const socket of [near, far]) {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  }
   return [near, far]
-}
-
-async function allClosed(): Promise<void> {
-  const sockets = [...opened]
-  opened.clear()
-  await Promise.all(
-    sockets.map((socket) => socket.closed || new Promise((done) => socket.once('close', done))),
-  )
 }

@@ -158,6 +158,7 @@ export function describeConcurrency(createLinks: CreateLinks): void {
     await arrived(1)
     clock.advance(51)
     expect(await late).toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    await arrived(1)
     await finishAll(runs, baking)
     expect(ran(1)).toEqual([1, 2])
   })
@@ -170,6 +171,7 @@ export function describeConcurrency(createLinks: CreateLinks): void {
     await arrived(1)
     leaving.abort()
     for (const { code } of await Promise.all(left)) expect(code).toBe('CANCELLED')
+    await arrived(1)
     // There is room for three again.
     baking.push(...[6, 7, 8].map((n) => worker(1).bake(n)))
     await finishAll(runs, baking)

@@ -189,7 +189,7 @@ export function describeRetained(createLinks: CreateLinks): void {
     await mesh.primary.broadcast(board.chat, { n: 1 })
     const { got, stop } = listen(worker, 'chat')
     const second = listen(worker, 'chat')
-    await mesh.primary.broadcast(board.rate, { n: 1 })
+    await worker.broadcast(board.rate, { n: 1 })
     await mesh.primary.broadcast(board.chat, { n: 2 })
     await until(() => got.length > 0, 'it has come')
     expect([got, second.got]).toMatchObject(Array(2).fill([[2, { version: 0, retained: false }]]))

@@ -6,7 +6,7 @@ import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { allReady, everyoneKnows, failureOf, until } from '../support.js'
-import { type CreateLinks, openScene, type SceneOptions } from './scene.js'
+import { type CreateLinks, openScene } from './scene.js'
 
 const work = contract('work', {
   safe: procedure({ input: z.int(), output: z.int(), idempotent: true }),
@@ -18,9 +18,9 @@ const RESERVE = 100
 const SHARE = 0.2
 
 export function describeRetries(createLinks: CreateLinks): void {
-  /** Workers of which the stuck ones never answer; the others say who they are. */
-  const opened = async (stuck: readonly number[], options: SceneOptions = {}) => {
-    const { mesh, primaryEnds } = await openScene(createLinks, options)
+  /** Workers that serve nothing yet. Those that are stuck will never answer; the others say who they are. */
+  const opened = async (stuck: readonly number[], workers: number) => {
+    const { mesh, primaryEnds } = await openScene(createLinks, { workers })
     const runs: { readonly by: number; readonly n: number }[] = []
     const staff = (worker: MeshPeer) => {
       const run = (n: number) => {
@@ -29,12 +29,11 @@ export function describeRetries(createLinks: CreateLinks): void {
       }
       worker.serve(work, { safe: run, once: run })
     }
-    for (const worker of mesh.workers) staff(worker)
     const ran = (by: number) => runs.filter((one) => one.by === by).map(({ n }) => n)
     return { mesh, primaryEnds, runs, ran, staff }
   }
 
-  /** Makes so many calls that all run on one worker, the only one that is ready; it dies when the next one is ready. */
+  /** Makes so many calls that all run on one worker, the only one that serves it; it dies when the next one is ready. */
   const storm = async (
     { mesh, ran, staff }: Awaited<ReturnType<typeof opened>>,
     calls: number,
@@ -64,9 +63,9 @@ export function describeRetries(createLinks: CreateLinks): void {
   ])(
     'an idempotent call of %s is made once more elsewhere when its worker dies',
     async (_name, number) => {
-      const { mesh, runs } = await opened([1], { workers: 2 })
+      const { mesh, runs, staff } = await opened([1], 3)
       const [one, two] = mesh.workers as [MeshPeer, MeshPeer]
-      await mesh.addWorker()
+      for (const worker of [one, two]) staff(worker)
       await one.ready()
       const caller = [mesh.primary, ...mesh.workers][number] as ClusterPeer
       const call = caller.client(work).safe(7)
@@ -83,7 +82,8 @@ export function describeRetries(createLinks: CreateLinks): void {
   )
 
   test('an idempotent call with a key goes to where the key leads now', async () => {
-    const { mesh, runs, ran, staff } = await opened([1], { workers: 1 })
+    const { mesh, runs, ran, staff } = await opened([1], 1)
+    staff(mesh.workers[0] as MeshPeer)
     await allReady(mesh)
     const client = mesh.primary.client(work, { key: 'k' })
     const call = client.safe(1)
@@ -98,7 +98,7 @@ export function describeRetries(createLinks: CreateLinks): void {
   })
 
   test('a call that is not idempotent is never run twice, and says that it may have run', async () => {
-    const { retried, answered, lost } = await storm(await opened([1], { workers: 0 }), 20, 'once')
+    const { retried, answered, lost } = await storm(await opened([2], 1), 20, 'once')
     expect([retried, answered, lost.length]).toEqual([[], 0, 20])
     for (const error of lost)
       expect(error).toMatchObject({
@@ -109,13 +109,13 @@ export function describeRetries(createLinks: CreateLinks): void {
   })
 
   test('as many idempotent calls as the reserve allows are all made again', async () => {
-    const { answered, lost } = await storm(await opened([1], { workers: 0 }), RESERVE)
+    const { answered, lost } = await storm(await opened([2], 1), RESERVE)
     expect([answered, lost]).toEqual([RESERVE, []])
   })
 
   test('a worker that dies under more does not double the load of the others', async () => {
     const calls = 400
-    const { retried, answered, lost } = await storm(await opened([1], { workers: 0 }), calls)
+    const { retried, answered, lost } = await storm(await opened([2], 1), calls)
     expect(retried.length).toBeGreaterThanOrEqual(RESERVE)
     expect(retried.length).toBeLessThanOrEqual(RESERVE + calls * SHARE)
     expect(new Set(retried).size).toBe(retried.length)
@@ -129,7 +129,7 @@ export function describeRetries(createLinks: CreateLinks): void {
   })
 
   test('calls that succeed earn what the next storm may spend', async () => {
-    const scene = await opened([1, 3], { workers: 0 })
+    const scene = await opened([2, 4], 1)
     const { client, next } = await storm(scene, 400)
     for (let n = 0; n < 100; n++) await client.once(n)
     next.kill()
@@ -141,7 +141,7 @@ export function describeRetries(createLinks: CreateLinks): void {
   })
 
   test('what never reached its worker goes elsewhere, whatever has been tried again before', async () => {
-    const scene = await opened([1], { workers: 0 })
+    const scene = await opened([2], 1)
     const { client, next, lost } = await storm(scene, 400)
     expect(lost).not.toEqual([])
     const third = await scene.mesh.addWorker()

@@ -24,6 +24,7 @@ export function describeSlowSubscribers(createLinks: CreateLinks): void {
     }
     /** Who gets the news in vain: nobody, or the worker. */
     const listens = async () => {
+      await arrived()
       const { outcomes } = await mesh.primary.broadcast(lab.news, { n: -1 })
       return outcomes.some(({ status }) => status !== 'no-subscriber')
     }
@@ -113,7 +114,7 @@ export function describeSlowSubscribers(createLinks: CreateLinks): void {
   )
 
   test('with "disconnect", a subscriber that does not keep up gets no more, and that is reported', async () => {
-    const { mesh, subscription, publish, got, gate, arrived, listens } = await busySubscriber({
+    const { mesh, publish, got, gate, arrived, listens } = await busySubscriber({
       limit: 2,
       overflow: 'disconnect',
     })

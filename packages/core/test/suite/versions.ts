@@ -4,7 +4,7 @@ import { type Contract, contract, type Members, procedure, stream } from '@clust
 import type { MemoryMesh, MeshPeer } from '@clusterwire/core/testing'
 import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { allReady, everyoneKnows, type Failed, failureOf } from '../support.js'
+import { allReady, everyoneKnows, type Failed, failureOf, turn, until } from '../support.js'
 import { type CreateLinks, openScene } from './scene.js'
 
 const name = z.string()
@@ -146,7 +146,10 @@ export function describeVersions(createLinks: CreateLinks): void {
       let ended = false
       const mesh = await serving(people({ put: stream({ output: theirs }) }), async function* () {
         try {
-          for (;;) yield sampleOf(theirs)
+          for (;;) {
+            yield sampleOf(theirs)
+            await turn()
+          }
         } finally {
           ended = true
         }
@@ -158,7 +161,7 @@ export function describeVersions(createLinks: CreateLinks): void {
       expectIncompatible(error, mesh)
       expect(error.message).toContain(`${field}: `)
       expect(await values.next()).toEqual({ value: undefined, done: true })
-      await vi.waitFor(() => expect(ended).toBe(true))
+      await until(() => ended, 'the producer has ended')
     },
   )
 

@@ -101,3 +101,54 @@ test('joinCluster() outside a cluster says what to do', () => {
   expect(status).not.toBe(0)
   expect(stderr).toMatch(/NOT_IN_CLUSTER|startPrimary/)
 })
+
+test('a worker that is told to stop finishes what it does, and another takes its place', async () => {
+  const cluster = await startCluster()
+  const [first] = await cluster.workers()
+  const call = cluster.ask('callOn', first?.number, 'linger', { ms: 300 })
+  await cluster.event('begun')
+  process.kill(first?.pid as number, 'SIGTERM')
+  expect(await call).toBe('done')
+  expect(await cluster.event('exit')).toMatchObject({
+    number: first?.number,
+    code: 0,
+    expected: true,
+  })
+  await cluster.event('ready', ({ number }) => number === 3)
+})
+
+test('a listener that throws is reported, and the dead worker is replaced all the same', async () => {
+  const cluster = await startCluster({ brokenListener: true })
+  const [victim] = await cluster.workers()
+  process.kill(victim?.pid as number, 'SIGKILL')
+  expect(await cluster.event('error')).toMatchObject({ message: 'Error: a broken listener' })
+  await cluster.event('ready', ({ number }) => number === 3)
+})
+
+test('the settings of node:cluster stay what they were', async () => {
+  const cluster = await startCluster()
+  expect(await cluster.ask('clusterSettings')).toMatchObject({ exec: 'of-somebody-else.js' })
+})
+
+test('startPrimary() in a worker says what to do instead', async () => {
+  const cluster = new TestCluster({
+    exec: fileURLToPath(new URL('./fixtures/primary.js', import.meta.url)),
+  })
+  expect(await cluster.event('failed')).toMatchObject({ code: 'WORKER_BOOT' })
+  await cluster.exited
+})
+
+test('a worker that does not read costs others an error, not their lives, and the primary no memory', async () => {
+  const cluster = await startCluster()
+  const [one, two] = await cluster.workers()
+  const blocked = cluster.ask('callOn', two?.number, 'block', { ms: 2_500 })
+  const order = { to: two?.number, calls: 1_200, bytes: 128 * 1024 }
+  const outcomes = (await cluster.ask('callOn', one?.number, 'flood', order)) as Record<
+    string,
+    number
+  >
+  await blocked
+  expect(Object.keys(outcomes).sort()).toEqual(['OVERLOADED', 'ok'])
+  expect(await cluster.ask('callOn', two?.number, 'whoami')).toMatchObject({ number: two?.number })
+  expect(cluster.events.filter(({ event }) => event === 'exit')).toEqual([])
+})

@@ -51,6 +51,7 @@ const packages = {
         'cluster/signals.ts',
       ],
       ['cluster/router.ts'],
+      ['cluster/pool.ts'],
       ['cluster/primary.ts', 'cluster/worker.ts', 'testing/**'],
       ['index.ts', 'peer-entry.ts', 'cluster/index.ts', 'testing/index.ts'],
     ],

@@ -169,7 +169,7 @@ class Call implements CallerEvents {
             this.#fail(error as ClusterwireError)
           }
         },
-        refuse: (error) => this.#fail(error),
+        refuse: (error) => this.#fail(peer.now() < this.#deadline ? error : this.#tooLate()),
       },
       now,
     )
@@ -251,6 +251,13 @@ class Call implements CallerEvents {
     if (this.#settled) return release()
     this.#release ??= []
     this.#release.push(release)
+  }
+
+  #tooLate(): DeadlineExceededError {
+    const { name } = this.#request.route.member
+    return new DeadlineExceededError(`${name}: its time was up before a worker was ready`, {
+      procedure: name,
+    })
   }
 
   #cancelled(cause: unknown): CancelledError {

@@ -67,7 +67,7 @@ export type Contract<M extends Members = Members> = {
 export type Members = Readonly<Record<string, Member>>
 
 /** The key under which a contract carries its own name. */
-export const contractName: unique symbol = Symbol('clusterwire.contract')
+export const contractName: unique symbol = Symbol.for('clusterwire.contract')
 
 /** The longest that a call waits when neither it nor its procedure says otherwise, in milliseconds. */
 export const DEFAULT_TIMEOUT = 30_000

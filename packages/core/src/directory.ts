@@ -69,8 +69,6 @@ export class Directory {
   readonly #candidates = new Map<string, readonly Candidate[]>()
   /** Grows with every change: what was worked out from an older version is to be worked out anew. */
   version = 0
-  /** Where the next choice among equals begins. */
-  #turn = 0
 
   get(number: number): Member | undefined {
     return this.#members.get(number)
@@ -133,13 +131,12 @@ export class Directory {
     return found
   }
 
-  /** The candidate with the fewest exchanges pending, as this peer counts them; among equals, each in its turn. */
-  pick(candidates: readonly Candidate[]): Candidate | undefined {
+  /** The candidate with the fewest exchanges pending, as this peer counts them; among equals, the first from `turn` on. */
+  pick(candidates: readonly Candidate[], turn: number): Candidate | undefined {
     const count = candidates.length
-    this.#turn = (this.#turn + 1) % (count || 1)
     let best: Candidate | undefined
     for (let step = 0; step < count; step++) {
-      const candidate = candidates[(this.#turn + step) % count] as Candidate
+      const candidate = candidates[(turn + step) % count] as Candidate
       if (candidate.member.pending === 0) return candidate
       if (best === undefined || candidate.member.pending < best.member.pending) best = candidate
     }

@@ -179,18 +179,12 @@ export class WorkerBootError extends ClusterwireError {
   readonly code = 'WORKER_BOOT' as const
 }
 
+/** `startPrimary()` was called in a worker. */
+export class NotPrimaryError extends ClusterwireError {
+  readonly code = 'NOT_PRIMARY' as const
+}
+
 /** `joinCluster()` was called in a process that `startPrimary()` did not start. */
 export class NotInClusterError extends ClusterwireError {
   readonly code = 'NOT_IN_CLUSTER' as const
-}
-
-/** Schema issues as one line: `quantity: must be positive; sku: is required`. */
-export function describeIssues(issues: readonly SchemaIssue[]): string {
-  return issues.map(describeIssue).join('; ')
-}
-
-function describeIssue({ message, path }: SchemaIssue): string {
-  if (!path?.length) return message
-  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
-  return `${keys.join('.')}: ${message}`
 }

@@ -72,8 +72,8 @@ export class Peer implements Exchanger {
   readonly #pending: PendingTable<OutgoingExchange>
   readonly #services: Services
   readonly #closeListeners = new Set<() => void>()
-  /** Asked whenever an exchange that is served here ends; set while somebody waits for that. */
-  #onAnswered: (() => void) | undefined
+  /** Asked whenever an exchange that is served here ends. */
+  readonly #answeredListeners = new Set<() => void>()
   #closed: PeerClosedError | undefined
 
   constructor(options: PeerOptions) {
@@ -259,7 +259,7 @@ export class Peer implements Exchanger {
   }
 
   answered(): void {
-    this.#onAnswered?.()
+    for (const listener of this.#answeredListeners) listener()
   }
 
   /** Resolves when at most `rest` exchanges are left to answer, or the peer is closed. */
@@ -267,12 +267,12 @@ export class Peer implements Exchanger {
     return new Promise((resolve) => {
       const check = () => {
         if (this.serving > rest && !this.closed) return
-        this.#onAnswered = undefined
+        this.#answeredListeners.delete(check)
         forget()
         resolve()
       }
       const forget = this.onClose(check)
-      this.#onAnswered = check
+      this.#answeredListeners.add(check)
       check()
     })
   }

@@ -3,7 +3,6 @@
 import type { Named, Procedure, Stream } from './contract.js'
 import type { Candidate, Member as CandidateMember } from './directory.js'
 import {
-  describeIssues,
   IncompatibleError,
   InvalidOptionError,
   NoWorkerError,
@@ -13,7 +12,7 @@ import { fingerprintOf } from './fingerprint.js'
 import { PRIMARY } from './frames.js'
 import type { ClientMiddleware } from './middleware.js'
 import type { Peer } from './peer.js'
-import type { SchemaIssue } from './schema.js'
+import { describeIssues, type SchemaIssue } from './schema.js'
 import { type Refuse, refuseRequest } from './validate.js'
 
 /** Where a client's calls go. Without any of these: to the ready worker with the fewest calls pending, each in its turn. */
@@ -48,6 +47,8 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
   /** Those who could answer, as of the directory's version. */
   #candidates: readonly Candidate[] = []
   #version = -1
+  /** Where the next choice among equals begins. */
+  #turn = 0
 
   constructor(peer: Peer, member: M, target: Target) {
     this.peer = peer
@@ -96,7 +97,9 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
     const candidates =
       not === undefined ? this.#candidates : this.#candidates.filter(({ member }) => member !== not)
     const chosen =
-      key === undefined ? directory.pick(candidates) : pickByKey(candidates, String(key))
+      key === undefined
+        ? directory.pick(candidates, this.#turn++)
+        : pickByKey(candidates, String(key))
     return chosen ?? this.#nobody()
   }
 

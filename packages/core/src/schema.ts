@@ -30,3 +30,14 @@ export type InputOf<S extends AnySchema> = NonNullable<S['~standard']['types']>[
 
 /** What comes out of the schema. */
 export type OutputOf<S extends AnySchema> = NonNullable<S['~standard']['types']>['output']
+
+/** Schema issues as one line: `quantity: must be positive; sku: is required`. */
+export function describeIssues(issues: readonly SchemaIssue[]): string {
+  return issues.map(describeIssue).join('; ')
+}
+
+function describeIssue({ message, path }: SchemaIssue): string {
+  if (!path?.length) return message
+  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
+  return `${keys.join('.')}: ${message}`
+}

@@ -2,12 +2,11 @@
 
 import {
   type ClusterwireError,
-  describeIssues,
   type ErrorDetails,
   InvalidRequestError,
   InvalidResponseError,
 } from './errors.js'
-import type { AnySchema, SchemaIssue, SchemaResult } from './schema.js'
+import { type AnySchema, describeIssues, type SchemaIssue, type SchemaResult } from './schema.js'
 
 /** What makes the error when a value does not fit. */
 export type Refuse = (issues: readonly SchemaIssue[]) => ClusterwireError

@@ -2,6 +2,15 @@
 
 import { ClusterwireError } from '@clusterwire/core'
 
+/** Gets an error that has nobody else to go to, and where it came from. */
+export type OnError = (error: unknown, where: string) => void
+
+/** Tells the operator of an error, as the core does. */
+export function printError(error: unknown, where: string): void {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  process.stderr.write(`clusterwire: ${where}: ${text}\n`)
+}
+
 /** The front can't listen where it was told to. */
 export class ListenError extends ClusterwireError {
   readonly code = 'LISTEN_FAILED' as const

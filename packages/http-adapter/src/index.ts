@@ -1,5 +1,5 @@
 export { type Balancer, leastPending, roundRobin } from './balancer.js'
-export { ListenError, UnsupportedNodeError } from './errors.js'
+export { ListenError, type OnError, UnsupportedNodeError } from './errors.js'
 export {
   type FrontOptions,
   type FrontStats,

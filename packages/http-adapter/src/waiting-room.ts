@@ -4,7 +4,7 @@ import type { Clock } from '@clusterwire/core/peer'
 
 /** Who waits. */
 export interface Waiting {
-  /** Tries to go on: leaves the room and returns `true`, or returns `false` and stays. */
+  /** Tries to go on, or ends: leaves the room and returns `true`, or returns `false` and stays. */
   proceed(): boolean
   /** It has waited too long. It has been removed. */
   expire(): void
@@ -26,6 +26,7 @@ export class WaitingRoom {
   /** Everybody's deadline, in the order of arrival, which is the order of the deadlines too. */
   readonly #waiting = new Map<Waiting, number>()
   #stopTimer: (() => void) | undefined
+  #advancing = false
 
   constructor(clock: Clock, { limit = 1000, timeout = 5000 }: QueueOptions = {}) {
     this.#clock = clock
@@ -52,7 +53,14 @@ export class WaitingRoom {
 
   /** Something has changed: everyone may try, in turn, until one can't go on. */
   advance(): void {
-    for (const waiting of this.#waiting.keys()) if (!waiting.proceed()) return
+    // Who goes on may end at once, which is a change too: the loop that let it go sees to the rest.
+    if (this.#advancing) return
+    this.#advancing = true
+    try {
+      for (const waiting of this.#waiting.keys()) if (!waiting.proceed()) return
+    } finally {
+      this.#advancing = false
+    }
   }
 
   #setTimer(ms: number): void {

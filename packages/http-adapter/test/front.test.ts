@@ -1,15 +1,21 @@
 // What the front does when something is missing, full, lost or closing.
-import { createServer as createHttpServer, request } from 'node:http'
+import { createServer as createHttpServer, request, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Member } from '@clusterwire/core/peer'
+import type { Candidate, Member } from '@clusterwire/core/peer'
+import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { ListenError } from '../src/index.js'
 import { cert, key } from './support/certificate.js'
 import { serve, startCluster } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
+
+/** A grace that no test outlives. */
+const NEVER = 3_600_000
+/** More requests than a stack has room for, if each was answered on top of the one before. */
+const CROWD = 5_000
 
 interface Answer {
   readonly status: number
@@ -289,6 +295,135 @@ it('close: what is not done when the grace is over is ended', async () => {
   await front.close()
   expect(await raw).not.toContain('0\r\n\r\n')
   await until(() => front.stats().active === 0)
+})
+
+it('close: a connection by which nothing has come is closed at once, one with a request is not', async () => {
+  let finish = () => {}
+  const { port, front } = await startCluster(
+    () => (_req, res) => {
+      finish = () => res.end('done')
+    },
+    { grace: NEVER },
+  )
+  const unused = await open(port)
+  const unusedClosed = new Promise((resolve) => unused.once('close', resolve))
+  const running = talk(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => front.stats().active === 1)
+  const closed = front.close()
+  await unusedClosed
+  finish()
+  expect(await running).toMatch(/\r\n\r\ndone$/)
+  await closed
+})
+
+it('close: a first request that is here, but not read yet, is answered', async () => {
+  const { port, front } = await startCluster(() => (_req, res) => void res.end('done'), {
+    grace: NEVER,
+  })
+  const socket = await open(port)
+  await call(port) // Came later: so the other has been accepted.
+  const answer = new Promise((resolve) => socket.once('data', (bytes) => resolve(String(bytes))))
+  const cut = new Promise((resolve) => socket.once('close', () => resolve('cut')))
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await front.close()
+  expect(await Promise.race([answer, cut])).toMatch(/\r\n\r\ndone$/)
+})
+
+it('close: the connections of a server of one’s own are left alone', async () => {
+  const { front } = await startCluster(() => (_req, res) => void res.end('served'))
+  const server = createHttpServer(front.request)
+  onTestFinished(() => void server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const socket = await open((server.address() as AddressInfo).port)
+  const answer = new Promise((resolve) => socket.once('data', (bytes) => resolve(String(bytes))))
+  await front.close()
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  expect(await answer).toMatch(/\r\n\r\nserved$/)
+})
+
+it('close: nobody listens afterwards, not even who was about to', async () => {
+  const { front, port } = await startCluster(undefined)
+  const other = await startCluster(undefined)
+  await other.front.close()
+  const listening = front.listen(other.port, '127.0.0.1')
+  const closed = front.close()
+  await expect(listening).rejects.toMatchObject({ code: 'DRAINING' })
+  await closed
+  await expect(call(other.port)).rejects.toThrow('ECONNREFUSED')
+  await expect(call(port)).rejects.toThrow('ECONNREFUSED')
+})
+
+it('a balancer that fails: that request is refused, the error told, and others go on', async () => {
+  const errors: unknown[] = []
+  const answers: Record<string, (candidates: readonly Candidate[]) => unknown> = {
+    '/throws': () => {
+      throw new Error('the balancer’s secret')
+    },
+    '/null': () => null,
+    '/stranger': ([one]) => ({ ref: one?.ref, member: { number: 7 } }),
+    '/copy': ([one]) => ({ ...one }),
+  }
+  const { port, front } = await startCluster(() => (_req, res) => void res.end('ok'), {
+    balance: {
+      choose: (candidates, { url = '' }) => answers[url]?.(candidates) as Candidate | undefined,
+    },
+    onError: (error, where) => errors.push(`${where}: ${error}`),
+  })
+  for (const path of ['/throws', '/null', '/stranger']) {
+    const refused = await call(port, path, { method: 'POST', body: 'order' })
+    expect(refused).toMatchObject({ status: 500 })
+    expect(refused.body).toBe('The request could not be given to a worker.\n')
+    expect(refused.headers['x-clusterwire-reason']).toBe('unrouted')
+    expect(await call(port, '/copy')).toMatchObject({ status: 200, body: 'ok' })
+  }
+  expect(errors).toEqual([
+    'balance.choose(): Error: the balancer’s secret',
+    expect.stringContaining('must return one of the candidates'),
+    expect.stringContaining('must return one of the candidates'),
+  ])
+  expect(front.stats()).toMatchObject({ requests: 6, refused: 3, active: 0 })
+})
+
+it('a balancer that fails for everyone who waits: each is refused, however many they are', async () => {
+  let told = 0
+  const { port, front, mesh } = await startCluster(undefined, {
+    workers: 1,
+    queue: { limit: CROWD },
+    balance: {
+      choose() {
+        throw new Error('broken')
+      },
+    },
+    onError: () => told++,
+  })
+  const socket = await open(port)
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk
+  })
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(CROWD))
+  await until(() => front.stats().waiting === CROWD)
+  await serve(mesh.workers[0] as MeshPeer, () => (_req, res) => void res.end())
+  await until(() => received.split('HTTP/1.1 500 ').length === CROWD + 1)
+  expect(told).toBe(CROWD)
+  expect(front.stats()).toMatchObject({ waiting: 0, active: 0, refused: CROWD })
+})
+
+it('an answer that can not be passed on: the client is cut off, and so is who sent it', async () => {
+  const { front, mesh } = await startCluster(() => (_req, res) => void res.end('ok'))
+  const unable = (res: ServerResponse) => {
+    res.end = () => {
+      throw new Error('no')
+    }
+    return res
+  }
+  const server = createHttpServer((req, res) => front.request(req, unable(res)))
+  onTestFinished(() => void server.close())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await expect(call((server.address() as AddressInfo).port)).rejects.toThrow('ECONNRESET')
+  expect(front.stats()).toMatchObject({ cut: 1, active: 0 })
+  expect(front.stats().workers).toHaveLength(1)
+  expect(mesh.primary.peer.pending).toBe(0)
 })
 
 it('every request has an id; a client can choose it only when it is trusted', async () => {

@@ -1,17 +1,18 @@
 // The primary: starts the workers, keeps their number, and talks with them.
 
+import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { EventEmitter } from 'eventemitter3'
 import { nanoid } from 'nanoid'
 import { call } from '../call.js'
 import { ClusterPeer } from '../cluster-peer.js'
-import { DrainingError, InvalidOptionError } from '../errors.js'
+import { DrainingError, InvalidOptionError, NotPrimaryError } from '../errors.js'
 import { Peer } from '../peer.js'
 import { Route } from '../routing.js'
-import { Backoff } from './backoff.js'
 import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
+import { WorkerPool } from './pool.js'
 import {
   atMost,
   createChannels,
@@ -22,13 +23,7 @@ import {
 } from './process.js'
 import { Router } from './router.js'
 import { closeOnSignals } from './signals.js'
-import {
-  bootError,
-  type ForkOptions,
-  type WorkerExit,
-  WorkerProcess,
-  type WorkerState,
-} from './supervisor.js'
+import type { WorkerExit, WorkerProcess, WorkerState } from './supervisor.js'
 
 /** How a cluster is started. */
 export interface PrimaryOptions {
@@ -48,6 +43,11 @@ export interface PrimaryOptions {
   readonly shutdownTimeout?: number
   /** Whether SIGINT and SIGTERM drain the cluster and end the process with code 0; a second one ends it at once. Default `true` */
   readonly signals?: boolean
+  /**
+   * Runs before the first worker is started: serve here what workers call while they boot. What it throws makes `startPrimary` fail.
+   * Default: nothing
+   */
+  readonly setup?: (primary: Primary) => unknown
   /** The largest message, in bytes; the workers must be given the same. Default 16 MiB */
   readonly maxFrameBytes?: number
   /** Gets what a subscriber in the primary throws when no publisher waits for it. Default: prints it on stderr */
@@ -76,9 +76,13 @@ export interface PrimaryEvents {
 /**
  * Starts the workers and resolves when all of them are ready.
  *
- * @throws InvalidOptionError; WorkerBootError when a worker exits or hangs before it is ready (the others are then stopped)
+ * @throws InvalidOptionError; NotPrimaryError in a worker; WorkerBootError when a worker exits or hangs before it is ready (the others are then stopped)
  */
 export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
+  if (!cluster.isPrimary)
+    throw new NotPrimaryError(
+      'startPrimary() was called in a worker; there, call joinCluster(). Give startPrimary({ exec }) a module of its own',
+    )
   const primary = new Primary(checked(options))
   await primary.start()
   return primary
@@ -96,10 +100,7 @@ export class Primary extends ClusterPeer {
   readonly events: EventEmitter<PrimaryEvents> = new EventEmitter()
   readonly #options: CheckedOptions
   readonly #router: Router
-  readonly #processes = new Map<number, WorkerProcess>()
-  readonly #becameReady = new Map<number, () => void>()
-  readonly #backoff = new Backoff()
-  readonly #restarts = new Set<NodeJS.Timeout>()
+  readonly #pool: WorkerPool
   #stopSignals: () => void = () => {}
   #closing: Promise<void> | undefined
 
@@ -121,12 +122,29 @@ export class Primary extends ClusterPeer {
     super(router.peer, options.onError)
     this.#options = options
     this.#router = router
-    this.serve(primaryControl, { ready: (_input, { from }) => this.#ready(from.number) })
+    const { exec, args, execArgv, env } = options
+    this.#pool = new WorkerPool(router, {
+      size: options.workers,
+      fork: { exec, args, execArgv, env },
+      bootTimeout: options.bootTimeout,
+      maxFrameBytes: options.maxFrameBytes,
+      onReady: (worker) => this.#emit('worker.ready', this.#infoOf(worker)),
+      onExit: (worker, exit) =>
+        this.#emit('worker.exit', this.#infoOf(worker), {
+          ...exit,
+          expected: worker.isExpectedToEnd || this.#closing !== undefined,
+        }),
+      onError: (error) => options.onError(error, 'a worker could not be started again'),
+    })
+    this.serve(primaryControl, {
+      ready: (_input, { from }) => this.#ready(from.number),
+      retire: (_input, { from }) => this.#retire(from.number),
+    })
   }
 
   /** The workers that live, in the order in which they were started. */
   get workers(): WorkerInfo[] {
-    return [...this.#processes.values()].map((worker) => this.#infoOf(worker))
+    return this.#pool.workers.map((worker) => this.#infoOf(worker))
   }
 
   /** Called once, by `startPrimary`. */
@@ -134,12 +152,14 @@ export class Primary extends ClusterPeer {
     if (this.#options.signals)
       this.#stopSignals = closeOnSignals(
         () => this.close(),
-        () => this.#killAll(),
+        () => this.#pool.killAll(),
       )
     try {
-      await Promise.all(Array.from({ length: this.#options.workers }, () => this.#launch()))
+      await this.#options.setup(this)
+      await this.#pool.start()
     } catch (error) {
-      this.#killAll()
+      this.#pool.stop()
+      this.#pool.killAll()
       await this.close()
       throw error
     }
@@ -157,14 +177,36 @@ export class Primary extends ClusterPeer {
   async #close(): Promise<void> {
     const { shutdownTimeout } = this.#options
     const deadline = performance.now() + shutdownTimeout
-    for (const timer of this.#restarts) clearTimeout(timer)
-    const workers = [...this.#processes.values()]
+    this.#pool.stop()
+    const { workers } = this.#pool
     // All at once: what the front waits for may be what a worker's hook ends. Until the last is done, they go on answering each other.
     const drains = workers.map((worker) => this.#drain(worker, shutdownTimeout))
     await atMost(shutdownTimeout, Promise.all([this.runDrainHooks(), ...drains]))
     await Promise.all(workers.map((worker) => this.#end(worker, deadline)))
     this.peer.close('the cluster was closed')
     this.#stopSignals()
+  }
+
+  #ready(number: number): void {
+    const worker = this.#pool.find(number)
+    if (worker === undefined || worker.state === 'draining')
+      throw new DrainingError(`Worker ${number} can't get ready: it is to end`)
+    this.#pool.ready(worker)
+  }
+
+  /** Lets one worker finish and end; the pool then starts another in its place. */
+  async #retire(number: number): Promise<void> {
+    const worker = this.#pool.find(number)
+    if (worker === undefined || worker.state !== 'ready' || this.#closing !== undefined) return
+    const { shutdownTimeout } = this.#options
+    const deadline = performance.now() + shutdownTimeout
+    worker.isExpectedToEnd = true
+    this.#router.setState(number, 'draining')
+    // Not awaited: this call is itself something that the worker waits for.
+    const ended = this.#drain(worker, shutdownTimeout).then(() => this.#end(worker, deadline))
+    ended.catch((error: unknown) =>
+      this.#options.onError(error, `worker ${number} could not be ended`),
+    )
   }
 
   /** Lets a worker finish; resolves when it has, or never will. */
@@ -190,76 +232,13 @@ export class Primary extends ClusterPeer {
     clearTimeout(timer)
   }
 
-  #killAll(): void {
-    for (const worker of this.#processes.values()) worker.kill('SIGKILL')
-  }
-
-  /** Starts a worker; resolves when it is ready. */
-  #launch(): Promise<void> {
-    const worker = new WorkerProcess(this.#forkOptions(), this.#options.maxFrameBytes)
-    const { number } = worker
-    this.#processes.set(number, worker)
-    if (worker.link)
-      this.#router.attach(number, worker.link, { left: (reason) => this.#lost(worker, reason) })
-    return new Promise((resolve, reject) => {
-      const bootTimer = setTimeout(() => {
-        reject(
-          bootError(worker, this.#options.exec, `took more than ${this.#options.bootTimeout} ms`),
-        )
-        worker.kill('SIGKILL')
-      }, this.#options.bootTimeout)
-      this.#becameReady.set(number, () => {
-        clearTimeout(bootTimer)
-        resolve()
-      })
-      worker.exited.then((exit) => {
-        clearTimeout(bootTimer)
-        reject(bootError(worker, this.#options.exec, exit.reason))
-        this.#exited(worker, exit)
-      })
-    })
-  }
-
-  #forkOptions(): ForkOptions {
-    const { exec, args, execArgv, env } = this.#options
-    return { exec, args, execArgv, env }
-  }
-
-  #ready(number: number): void {
-    const worker = this.#processes.get(number)
-    if (worker === undefined || worker.state !== 'booting')
-      throw new DrainingError(`Worker ${number} can't get ready: it is ${worker?.state ?? 'gone'}`)
-    worker.state = 'ready'
-    this.#router.setState(number, 'ready')
-    this.#becameReady.get(number)?.()
-    this.#becameReady.delete(number)
-    this.events.emit('worker.ready', this.#infoOf(worker))
-  }
-
-  /** The link ended. A process without one is of no use, whatever state it is in. */
-  #lost(worker: WorkerProcess, reason: Error | undefined): void {
-    worker.lostBecause = reason
-    if (worker.state !== 'draining') worker.kill('SIGKILL')
-  }
-
-  #exited(worker: WorkerProcess, exit: WorkerExit): void {
-    const expected = this.#closing !== undefined
-    const info = this.#infoOf(worker)
-    this.#processes.delete(worker.number)
-    this.#becameReady.delete(worker.number)
-    const { lostBecause } = worker
-    const reason = lostBecause ? `${exit.reason}: ${lostBecause.message}` : exit.reason
-    this.events.emit('worker.exit', info, { ...exit, reason, expected })
-    if (!expected) this.#restart()
-  }
-
-  #restart(): void {
-    const timer = setTimeout(() => {
-      this.#restarts.delete(timer)
-      // What goes wrong is told by 'worker.exit', and the next attempt is then on its way.
-      this.#launch().catch(() => undefined)
-    }, this.#backoff.next(performance.now()))
-    this.#restarts.add(timer)
+  /** A listener is the user's: what it throws is told, and goes no further. */
+  #emit<E extends keyof PrimaryEvents>(event: E, ...args: PrimaryEvents[E]): void {
+    try {
+      this.events.emit(event, ...(args as never))
+    } catch (error) {
+      this.#options.onError(error, `a listener of "${event}"`)
+    }
   }
 
   #infoOf({ number, pid, state }: WorkerProcess): WorkerInfo {
@@ -276,6 +255,7 @@ function checked(options: PrimaryOptions): CheckedOptions {
     bootTimeout = 30_000,
     shutdownTimeout = 25_000,
     signals = true,
+    setup = () => {},
     onError = printError,
   } = options ?? {}
   if (!(exec instanceof URL) && typeof exec !== 'string')
@@ -301,6 +281,7 @@ function checked(options: PrimaryOptions): CheckedOptions {
     bootTimeout,
     shutdownTimeout,
     signals,
+    setup,
     onError,
     execArgv,
     maxFrameBytes,

@@ -1,7 +1,12 @@
 // The primary's switchboard: every link of the cluster ends here. It knows who is there, passes frames on without looking into their
 // bodies, and gives publications to those who listen.
 
-import { ProtocolError, WorkerLostError } from '../errors.js'
+import {
+  type ClusterwireError,
+  OverloadedError,
+  ProtocolError,
+  WorkerLostError,
+} from '../errors.js'
 import { send } from '../exchange.js'
 import { describeError } from '../failure.js'
 import {
@@ -33,6 +38,9 @@ export interface AttachEvents {
   /** The link has ended, and everyone knows. */
   left?(reason: Error | undefined): void
 }
+
+/** Bytes that may wait for a member before other workers' requests to it are refused. */
+const MAX_REQUEST_BACKLOG = 64 * 1024 * 1024
 
 /** Bytes that may wait for a member before publications to it are dropped. */
 const MAX_PUBLICATION_BACKLOG = 16 * 1024 * 1024
@@ -111,7 +119,7 @@ export class Router {
   #leave(number: number, why: string, unsent: Iterable<Frame>): void {
     this.#links.delete(number)
     for (const numbers of this.#listeners.values()) numbers.delete(number)
-    for (const frame of unsent) this.#returnToSender(frame, number)
+    for (const frame of unsent) this.#returnToSender(frame, lost(number))
     this.#peer.gone(number, why)
     for (const [other, link] of this.#links)
       if (other !== PRIMARY)
@@ -141,20 +149,19 @@ export class Router {
   #passOn(frame: Frame): void {
     if (frame.to === PRIMARY) return this.#peer.receive(frame)
     const link = this.#links.get(frame.to)
-    if (link !== undefined) link.forward(frame)
-    else this.#returnToSender(frame, frame.to)
+    if (link === undefined) this.#returnToSender(frame, lost(frame.to))
+    else if (frame.type === FrameType.open && link.queued > MAX_REQUEST_BACKLOG)
+      this.#returnToSender(frame, overloaded(frame.to, link.queued))
+    else link.forward(frame)
   }
 
   /** A request that can't be handed over any more is answered in its addressee's name: it has not run. */
-  #returnToSender(frame: Frame, lost: number): void {
+  #returnToSender(frame: Frame, error: ClusterwireError): void {
     if (frame.type !== FrameType.open) return
     if (frame.from === PRIMARY) return this.#peer.returned(frame)
     const link = this.#links.get(frame.from)
     if (link === undefined) return
-    const error = new WorkerLostError(`Worker ${lost} was lost before the request reached it`, {
-      started: 'no',
-    })
-    const head = { ...headOf(FrameType.error, frame.from), from: lost, id: frame.id }
+    const head = { ...headOf(FrameType.error, frame.from), from: frame.to, id: frame.id }
     send(link, head, encodeValue, describeError(error))
   }
 
@@ -242,6 +249,18 @@ export class Router {
     if (retained === undefined) return
     for (const frame of framesIn(retained.bytes)) this.#links.get(number)?.forward(frame)
   }
+}
+
+function lost(number: number): WorkerLostError {
+  return new WorkerLostError(`Worker ${number} was lost before the request reached it`, {
+    started: 'no',
+  })
+}
+
+function overloaded(number: number, bytes: number): OverloadedError {
+  return new OverloadedError(
+    `${bytes} bytes wait for worker ${number} already, which does not read fast enough; try again later`,
+  )
 }
 
 function headOf(type: number, to: number): FrameHead {

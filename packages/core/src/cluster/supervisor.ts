@@ -7,6 +7,7 @@ import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
 import type { Socket } from 'node:net'
 import { WorkerBootError } from '../errors.js'
 import { SocketLink } from '../transports/socket.js'
+import { atMost } from './process.js'
 
 /** Where a worker is in its life. */
 export type WorkerState = 'booting' | 'ready' | 'draining' | 'dead'
@@ -31,26 +32,45 @@ export interface ForkOptions {
 export const LINK_FD = 4
 export const LINK_ENV = 'CLUSTERWIRE_LINK_FD'
 
+/** Milliseconds that a link may take to end after its process has: everything it sent is to be read first. */
+const LAST_WORDS = 1_000
+
 /** A worker's process and its link. */
 export class WorkerProcess {
   readonly number: number
   readonly startedAt: number = performance.now()
   readonly link: SocketLink | undefined
-  /** Resolves when the process has ended and its link has too: after the last frame it sent has been read. */
+  /** Resolves when it has said that it is ready. */
+  readonly ready: Promise<void>
+  /** To be called when it has. */
+  becameReady: () => void = () => {}
+  /** Resolves when the process has ended and the last frame it sent has been read. */
   readonly exited: Promise<WorkerExit>
   state: WorkerState = 'booting'
-  /** What was wrong with its link, when that is why it was ended. */
-  lostBecause: Error | undefined
+  /** It has been told to end. */
+  isExpectedToEnd = false
   readonly #worker: Worker
+  /** Why this process was ended, when it was from here. */
+  #because: Error | undefined
+  #linkEnded: () => void = () => {}
 
+  /** @throws what fork throws */
   constructor(options: ForkOptions, maxFrameBytes: number | undefined) {
     this.#worker = fork(options)
     this.number = this.#worker.id
     const socket = this.#worker.process.stdio?.[LINK_FD] as Socket | null | undefined
     this.link = socket ? new SocketLink(socket, maxFrameBytes) : undefined
-    this.exited = exitOf(this.#worker).then((exit) => {
-      this.state = 'dead'
-      return exit
+    this.ready = new Promise((resolve) => {
+      this.becameReady = resolve
+    })
+    const linkEnded = new Promise<void>((resolve) => {
+      this.#linkEnded = resolve
+    })
+    if (this.link === undefined) this.#linkEnded()
+    this.exited = exitOf(this.#worker).then(async (exit) => {
+      await atMost(LAST_WORDS, linkEnded)
+      const reason = this.#because ? `${exit.reason}: ${this.#because.message}` : exit.reason
+      return { ...exit, reason }
     })
   }
 
@@ -58,9 +78,16 @@ export class WorkerProcess {
     return this.#worker.process.pid
   }
 
-  /** Sends a signal; one to a process that is gone does nothing. */
-  kill(signal: NodeJS.Signals): void {
+  /** Sends a signal; one to a process that is gone does nothing. `because`: what `exited` will say besides. */
+  kill(signal: NodeJS.Signals, because?: Error): void {
+    this.#because ??= because
     this.#worker.process.kill(signal)
+  }
+
+  /** Its link has ended. A process without one is of no use, whatever state it is in. */
+  linkEnded(because: Error | undefined): void {
+    this.#linkEnded()
+    if (this.state !== 'draining') this.kill('SIGKILL', because)
   }
 
   toString(): string {
@@ -68,16 +95,22 @@ export class WorkerProcess {
   }
 }
 
+/** Forks with settings of our own, and leaves those of the process as they were: it may fork workers of its own. */
 function fork({ exec, args, execArgv, env }: ForkOptions): Worker {
-  // The settings are the process's own and could have been changed since the last fork.
-  cluster.setupPrimary({
-    exec,
-    args: [...args],
-    ...(execArgv && { execArgv: [...execArgv] }),
-    stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'],
-  } as ClusterSettings)
-  const worker = cluster.fork({ ...env, [LINK_ENV]: String(LINK_FD) })
-  return worker
+  const global = cluster as { settings: ClusterSettings }
+  const before = global.settings
+  global.settings = {}
+  try {
+    cluster.setupPrimary({
+      exec,
+      args: [...args],
+      execArgv: [...(execArgv ?? process.execArgv)],
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe'],
+    } as ClusterSettings)
+    return cluster.fork({ ...env, [LINK_ENV]: String(LINK_FD) })
+  } finally {
+    global.settings = before
+  }
 }
 
 /** Node tells the end of a process in events whose order differs between versions; the first that is final counts. */
@@ -99,6 +132,6 @@ function exitOf(worker: Worker): Promise<WorkerExit> {
 /** What is said when a worker ended or hung before it was ready. */
 export function bootError(worker: WorkerProcess, exec: string, what: string): WorkerBootError {
   return new WorkerBootError(
-    `${worker} ${what} before it was ready; see what ${exec} printed above, and make sure that it calls joinCluster() and then worker.ready()`,
+    `${worker} ${what}, before it was ready; see what ${exec} has printed, and make sure that it calls joinCluster() and then worker.ready()`,
   )
 }

@@ -4,6 +4,7 @@ import cluster from 'node:cluster'
 import { nanoid } from 'nanoid'
 import { call } from '../call.js'
 import { ClusterPeer } from '../cluster-peer.js'
+import type { Named, Procedure } from '../contract.js'
 import { DrainingError, NotInClusterError } from '../errors.js'
 import type { Peer } from '../peer.js'
 import { Route } from '../routing.js'
@@ -57,7 +58,7 @@ async function join({
   // Its own children have no part in it.
   delete process.env[LINK_ENV]
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
+  process.on('SIGINT', () => {})
   const link = new SocketLink(fd, maxFrameBytes)
   let worker: ClusterWorker | undefined
   const peer = await joinOver({
@@ -77,6 +78,8 @@ async function join({
   // Else node:cluster ends this process with code 0 as soon as the primary is gone.
   if (cluster.worker) cluster.worker.exitedAfterDisconnect = true
   worker = new ClusterWorker(peer, onError)
+  // When that can't be asked any more, the link's end has been seen, and says the rest.
+  process.on('SIGTERM', () => worker?.retire().catch(() => {}))
   return worker
 }
 
@@ -89,7 +92,7 @@ export class ClusterWorker extends ClusterPeer {
     this.serve(workerControl, { drain: ({ graceMs }) => this.#drain(graceMs) })
   }
 
-  /** Whether it has been told to finish: no new work will come. */
+  /** Whether it has been told to finish. */
   get draining(): boolean {
     return this.#draining
   }
@@ -102,11 +105,17 @@ export class ClusterWorker extends ClusterPeer {
   async ready(): Promise<void> {
     if (this.#draining)
       throw new DrainingError('This worker is draining and takes no work any more')
-    await call({
-      route: new Route(this.peer, primaryControl.ready, { to: 'primary' }),
-      input: undefined,
-      options: {},
-    })
+    await this.#ask(primaryControl.ready)
+  }
+
+  /** Asks to be let go: what is running finishes, the process ends, and another takes its place. SIGTERM does the same. */
+  async retire(): Promise<void> {
+    await this.#ask(primaryControl.retire)
+  }
+
+  async #ask(procedure: Named<Procedure>): Promise<void> {
+    const route = new Route(this.peer, procedure, { to: 'primary' })
+    await call({ route, input: undefined, options: {} })
   }
 
   async #drain(graceMs: number): Promise<void> {

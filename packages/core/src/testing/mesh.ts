@@ -107,6 +107,7 @@ export class MemoryMesh {
     this.primary = new ClusterPeer(this.#router.peer, this.#onError)
     this.primary.serve(primaryControl, {
       ready: (_input, { from }) => this.#router.setState(from.number, 'ready'),
+      retire: (_input, { from }) => this.#router.setState(from.number, 'draining'),
     })
   }
 

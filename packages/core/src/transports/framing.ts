@@ -43,8 +43,8 @@ export class FrameBuffer {
       throw new Error(
         'A getter of a value that is being sent sends something itself; that would mix two frames',
       )
-    this.#start = out.position
     out.ensure(HEADER_BYTES)
+    this.#start = out.position
     out.u32(0)
     out.u8(head.type)
     out.u8(head.flags)

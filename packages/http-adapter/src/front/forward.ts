@@ -19,7 +19,8 @@ import type {
   Peer,
 } from '@clusterwire/core/peer'
 import { dataBytes } from '@clusterwire/core/peer'
-import type { Balancer } from '../balancer.js'
+import { ask, type Balancer } from '../balancer.js'
+import type { OnError } from '../errors.js'
 import type { RequestHeaders } from '../headers.js'
 import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
 import type { Waiting, WaitingRoom } from '../waiting-room.js'
@@ -47,6 +48,7 @@ export interface FrontDesk {
   /** Whether connections are to end with the response that is on them. */
   readonly closing: boolean
   readonly counters: Counters
+  readonly onError: OnError
   /** A request is over. */
   settled(): void
 }
@@ -128,7 +130,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
 
   proceed(): boolean {
     const candidate = this.#choose()
-    if (candidate === undefined) return false
+    if (candidate === undefined) return this.#over
     if (this.#desk.room.size > 0) this.#desk.room.delete(this)
     this.#open(candidate)
     return true
@@ -172,8 +174,15 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     const rest = { bytes, start: body + 1, end }
     const stream = this.#stream
     this.#settle()
-    if (stream === undefined) relayWhole(this.res, rest, { last, closing })
-    else stream.end(rest, last)
+    try {
+      if (stream === undefined) relayWhole(this.res, rest, { last, closing })
+      else stream.end(rest, last)
+    } catch (error) {
+      // The client must not wait for the rest. The link that brought the answer is to hear of it.
+      this.#desk.counters.cut++
+      cutResponse(this.res)
+      throw error
+    }
   }
 
   error(error: ClusterwireError): void {
@@ -200,11 +209,20 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     if (!room.add(this)) this.#refuse(Refusals.overloaded)
   }
 
+  /** Finds a worker. When the balancer fails, the request is over. */
   #choose(): Candidate | undefined {
-    const { peer, balancer } = this.#desk
+    const { peer, balancer, room, onError } = this.#desk
     const ready = peer.directory.candidates(REQUEST)
     const candidates = this.#lost ? ready.filter(({ member }) => !this.#lost?.has(member)) : ready
-    return candidates.length === 0 ? undefined : balancer.choose(candidates, this.req)
+    if (candidates.length === 0) return undefined
+    try {
+      return ask({ balancer, candidates, request: this.req })
+    } catch (error) {
+      room.delete(this)
+      this.#refuse(Refusals.unrouted)
+      onError(error, 'balance.choose()')
+      return undefined
+    }
   }
 
   #open({ member, ref }: Candidate): void {

@@ -1,25 +1,20 @@
 // The front: the primary's HTTP side. It takes requests in and gives each to a worker.
 
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http'
+import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import type { Peer } from '@clusterwire/core/peer'
 import { type Balancer, leastPending } from '../balancer.js'
-import { ListenError } from '../errors.js'
+import { type OnError, printError } from '../errors.js'
 import { forwardedHeaders, type RequestHeaders, type Trust, withoutRequestId } from '../headers.js'
 import { assertInternals } from '../node-internals.js'
 import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
 import { REQUEST, REQUEST_ID } from '../wire.js'
 import { type ClientConnection, connectionOf } from './connection.js'
 import { type Counters, Forward, type FrontDesk } from './forward.js'
+import { OwnServer } from './own-server.js'
 import { Refusals, refuse } from './refusal.js'
 
 /** How a front works. */
@@ -36,6 +31,8 @@ export interface FrontOptions {
   readonly grace?: number
   /** Options of the servers that `listen` makes: timeouts, header sizes. Default: Node's */
   readonly server?: ServerOptions
+  /** Gets what `balance` throws: the request is refused, and nothing else. Default: prints it on stderr */
+  readonly onError?: OnError
 }
 
 /** How often a request is tried. What certainly was not begun is always given to another worker. */
@@ -75,7 +72,7 @@ export class HttpFront {
   readonly #trust: Trust
   readonly #grace: number
   readonly #serverOptions: ServerOptions
-  readonly #servers = new Set<Server>()
+  readonly #servers = new Set<OwnServer>()
   #closing: Promise<void> | undefined
 
   constructor(primary: ClusterPeer, options: FrontOptions) {
@@ -92,21 +89,20 @@ export class HttpFront {
   /**
    * Listens on a port, 0 for any free one, and resolves with the address when clients can connect.
    *
-   * @throws ListenError when the port is taken, or may not be used; DrainingError when the front is closed
+   * @throws ListenError when the port is taken, or may not be used; DrainingError when the front is closed, or closes meanwhile
    */
   async listen(port: number, host?: string): Promise<AddressInfo> {
-    if (this.#closing !== undefined) throw new DrainingError('The front is closed')
-    const server = createServer(this.#serverOptions, this.request)
-    // Without these Node would answer instead of the app.
-    server.on('checkContinue', this.request).on('checkExpectation', this.request)
-    return new Promise((resolve, reject) => {
-      // It stays: that a connection can't be accepted, for want of file descriptors say, is no reason to end the primary.
-      server.on('error', (cause) => reject(new ListenError(port, host, cause)))
-      server.listen({ port, ...(host !== undefined && { host }) }, () => {
-        this.#servers.add(server)
-        resolve(server.address() as AddressInfo)
-      })
-    })
+    this.#assertOpen()
+    const server = new OwnServer(this.#serverOptions, this.request)
+    this.#servers.add(server)
+    try {
+      const address = await server.listen(port, host)
+      this.#assertOpen()
+      return address
+    } catch (error) {
+      this.#servers.delete(server)
+      throw error
+    }
   }
 
   /** What it is doing now, and counts since it was made. */
@@ -132,14 +128,19 @@ export class HttpFront {
 
   async #close(): Promise<void> {
     this.#desk.closing = true
-    const closed = [...this.#servers].map((server) => new Promise((done) => server.close(done)))
+    const servers = [...this.#servers]
+    const closed = servers.map((server) => server.close())
     const force = setTimeout(() => {
-      for (const server of this.#servers) server.closeAllConnections()
+      for (const server of servers) server.cut()
       // What is left came by a server that is not ours to close.
       this.#desk.giveUp()
     }, this.#grace)
     await Promise.all([...closed, this.#desk.idle()])
     clearTimeout(force)
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new DrainingError('The front is closed')
   }
 
   #request(req: IncomingMessage, res: ServerResponse): void {
@@ -172,14 +173,17 @@ class Desk implements FrontDesk {
   readonly balancer: Balancer
   readonly room: WaitingRoom
   readonly retries: number
+  readonly onError: OnError
   readonly counters: Counters = { requests: 0, retried: 0, refused: 0, abandoned: 0, cut: 0 }
   closing = false
   active = 0
   #onIdle: (() => void) | undefined
 
-  constructor(peer: Peer, { balance = leastPending(), queue, retry }: FrontOptions) {
+  constructor(peer: Peer, options: FrontOptions) {
+    const { balance = leastPending(), queue, retry, onError = printError } = options
     this.peer = peer
     this.balancer = balance
+    this.onError = onError
     this.room = new WaitingRoom(peer.clock, queue)
     this.retries = retry?.idempotent ?? 1
     peer.directory.onChange(() => this.room.advance())

@@ -12,7 +12,15 @@ export interface Refusal {
   readonly retryAfter?: number
 }
 
-type Reason = 'noWorker' | 'overloaded' | 'closed' | 'workerLost' | 'poison' | 'failed' | 'version'
+type Reason =
+  | 'noWorker'
+  | 'overloaded'
+  | 'closed'
+  | 'unrouted'
+  | 'workerLost'
+  | 'poison'
+  | 'failed'
+  | 'version'
 
 /** All the reasons. */
 export const Refusals: Readonly<Record<Reason, Refusal>> = {
@@ -36,6 +44,12 @@ export const Refusals: Readonly<Record<Reason, Refusal>> = {
     code: 'DRAINING',
     message: 'The server is shutting down. Try again.',
     retryAfter: 1,
+  },
+  /** The balancer failed. */
+  unrouted: {
+    status: 500,
+    code: 'UNROUTED',
+    message: 'The request could not be given to a worker.',
   },
   /** The worker died while it ran the request, and running it again could do harm. */
   workerLost: {

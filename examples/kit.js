@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 let failures = 0
 // So that what this has started is ended, by the handlers of 'exit', when this is told to end.
-process.once('SIGTERM', () => process.exit(143))
+process.once('SIGTERM', () => process.exit(143)).once('SIGINT', () => process.exit(130))
 
 /**
  * Runs one check and prints how it went; a failed one makes the process exit with code 1.
@@ -28,15 +28,35 @@ export async function check(sentence, run) {
 /** How many checks have failed. */
 export const failed = () => failures
 
+/** @typedef {ReturnType<typeof start>} Program */
+
 /**
- * Starts a program in a process of its own, which does not outlive this one.
+ * Starts a script of ours in a process of its own, which does not outlive this one.
  *
  * @param {URL} file
  * @param {Record<string, string>} [env]
  */
-export function launch(file, env = {}) {
-  const child = spawn(process.execPath, [fileURLToPath(file)], { env: { ...process.env, ...env } })
-  const end = () => child.kill('SIGKILL')
+export function launch(file, env) {
+  return start([process.execPath, fileURLToPath(file)], { env })
+}
+
+/**
+ * Starts a program as a terminal does, in a process group of its own, which does not outlive this process.
+ *
+ * @param {string[]} command the program and its arguments
+ * @param {{ cwd?: URL | undefined, env?: Record<string, string> | undefined }} [options]
+ */
+export function start([program = '', ...args], { cwd, env } = {}) {
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true })
+  /** @type {(signal: NodeJS.Signals) => void} */
+  const killGroup = (signal) => {
+    try {
+      process.kill(-Number(child.pid), signal)
+    } catch {
+      // Nobody is left in it.
+    }
+  }
+  const end = () => killGroup('SIGKILL')
   process.once('exit', end)
   const text = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (more) => {
@@ -62,7 +82,7 @@ export function launch(file, env = {}) {
     }
   }
 
-  return { text, ended, printed, kill: child.kill.bind(child) }
+  return { text, ended, printed, kill: child.kill.bind(child), ctrlC: () => killGroup('SIGINT') }
 }
 
 /**

@@ -1,7 +1,7 @@
 // The front with real workers: they are killed while it is busy.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -18,6 +18,7 @@ interface State {
 async function startFront() {
   const folder = mkdtempSync(path.join(tmpdir(), 'clusterwire-'))
   const orders = path.join(folder, 'orders')
+  writeFileSync(orders, '')
   const script = fileURLToPath(new URL('./fixtures/http-primary.js', import.meta.url))
   const env = { ...process.env, ORDERS: orders }
   const child = fork(script, [JSON.stringify({ workers: 2 })], { env })
@@ -91,6 +92,17 @@ it('workers are killed under load: only what a dead one had begun fails, and not
   expect(failed.length).toBeLessThan(victims.length * 32)
   for (const [order, status] of posts) if (status === 201) expect(log).toContain(order)
   expect((await stateOf(child)).stats).toMatchObject({ active: 0, waiting: 0, cut: 0 })
+})
+
+it('a client that goes away while its request runs: the worker hears of it', async () => {
+  const { child, port, begun } = await startFront()
+  const req = request({ port, host: '127.0.0.1', path: '/never', agent: false })
+  req.on('error', () => {})
+  req.end()
+  await expect.poll(begun, { timeout: 10_000 }).toEqual(['entered'])
+  req.destroy()
+  await expect.poll(begun, { timeout: 10_000 }).toEqual(['entered', 'closed, not answered'])
+  expect((await stateOf(child)).stats).toMatchObject({ active: 0, abandoned: 1 })
 })
 
 it('Ctrl-C: what runs is finished, and the process ends with 0', async () => {

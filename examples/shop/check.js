@@ -4,6 +4,7 @@ import { failed, launch } from '../kit.js'
 import { checkAnswers } from './checks/answers.js'
 import { checkBusyPort, checkKill, checkLoad, checkSignal } from './checks/cluster.js'
 import { checkPrices } from './checks/prices.js'
+import { checkWelcome } from './checks/welcome.js'
 import { createClient } from './client.js'
 
 const primary = new URL('./primary.js', import.meta.url)
@@ -12,6 +13,7 @@ const shop = launch(primary, { PORT: '0', WORKERS: '2' })
 const base = await shop.printed(/http:\S+(?=\s)/)
 const client = createClient(base)
 
+await checkWelcome(shop, base, 2)
 await checkAnswers(client)
 await checkPrices(base, client)
 await checkLoad(base)

@@ -3,14 +3,26 @@
 
 import type { CallTrace } from './channels.js'
 import type { Named, Procedure, Stream } from './contract.js'
-import { DeclaredError } from './errors.js'
-import { describe, describeThrown, nameProcedure, withoutDetails } from './failure.js'
+import {
+  DeclaredError,
+  FrameTooLargeError,
+  InvalidRequestError,
+  InvalidResponseError,
+  InvalidValueError,
+  type OverloadedError,
+} from './errors.js'
+import {
+  describe,
+  describeError,
+  describeThrown,
+  nameProcedure,
+  withoutDetails,
+} from './failure.js'
 import type { Failure, Frame } from './frames.js'
 import type { IncomingExchange } from './incoming.js'
 import type { ErrorMakers, HandlerContext, Meta, PeerInfo } from './infer.js'
 import { Limiter } from './limiter.js'
 import type { Peer } from './peer.js'
-import type { AnySchema } from './schema.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { type Refuse, refuseRequest, refuseResponse, validate } from './validate.js'
 
@@ -66,15 +78,22 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   /** Fails with what validating or encoding threw: ours says what is wrong, anything else comes out of the user's schema or value. */
   protected refuse(exchange: IncomingExchange, error: unknown): void {
     this.#tell('handle.error', exchange, error)
-    failSafely(exchange, describe(nameProcedure(this.member.name, error), this.#peer.stacks))
+    const { stacks } = this.#peer
+    failSafely(
+      exchange,
+      isAboutValue(error)
+        ? describe(nameProcedure(this.member.name, error), stacks)
+        : describeThrown(error, stacks),
+    )
   }
 
   /** Fails with what the handler threw. */
   protected threw(exchange: IncomingExchange, thrown: unknown): void {
     this.#tell('handle.error', exchange, thrown)
-    const schema = declaredSchema(this.member.errors, thrown)
-    if (schema === undefined) return failSafely(exchange, describeThrown(thrown, this.#peer.stacks))
-    const { code, data, message } = thrown as DeclaredError
+    const declared = readDeclared(this.member.errors, thrown)
+    if (declared === undefined)
+      return failSafely(exchange, describeThrown(thrown, this.#peer.stacks))
+    const { schema, code, data, message } = declared
     const what = `data of the error ${code}`
     new Promise((resolve) =>
       resolve(validate(schema, data, refuseResponse(this.member.name, what))),
@@ -88,11 +107,11 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   #enter(exchange: IncomingExchange, input: unknown, context: Context): void {
     if (exchange.over) return
     if (this.#limiter === undefined) return this.#run(exchange, input, context)
-    this.#limiter.enter(
-      exchange,
-      () => this.#run(exchange, input, context),
-      (error) => this.refuse(exchange, error),
-    )
+    const refuse = (error: OverloadedError) => {
+      this.#tell('handle.error', exchange, error)
+      failSafely(exchange, describeError(error))
+    }
+    this.#limiter.enter(exchange, () => this.#run(exchange, input, context), refuse)
   }
 
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
@@ -109,7 +128,8 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     try {
       result = this.#handler(input, context)
       if (isThenable(result)) {
-        result.then(
+        // One that settles twice would free two places.
+        Promise.resolve(result).then(
           (value) => this.#give(exchange, value, context),
           (thrown: unknown) => {
             this.#limiter?.leave()
@@ -175,7 +195,11 @@ export class ProcedureAnswer extends Answer<Named<Procedure>> {
   }
 
   #reply(exchange: IncomingExchange, value: unknown): void {
-    exchange.reply(encodeValue, value)
+    try {
+      exchange.reply(encodeValue, value)
+    } catch (error) {
+      throw unsendable(this.member.name, error)
+    }
     this.done(exchange)
   }
 }
@@ -216,14 +240,36 @@ function makersOf({ errors, name }: Named<Procedure> | Named<Stream>): ErrorMake
   return Object.freeze(Object.fromEntries(makers))
 }
 
-function declaredSchema(errors: Procedure['errors'], thrown: unknown): AnySchema | undefined {
+/** What a declared error says, read once: a proxy that throws when looked at is none. */
+function readDeclared(errors: Procedure['errors'], thrown: unknown) {
   try {
-    return thrown instanceof DeclaredError && Object.hasOwn(errors, thrown.code)
-      ? errors[thrown.code]
-      : undefined
+    if (!(thrown instanceof DeclaredError) || !Object.hasOwn(errors, thrown.code)) return undefined
+    const { code, data, message } = thrown
+    return { schema: errors[code], code, data, message }
   } catch {
-    return undefined // A proxy that throws when looked at is no declared error.
+    return undefined
   }
+}
+
+/** Whether this says that a value does not fit or can't be sent. Any other error of ours that a schema throws is just something thrown. */
+function isAboutValue(error: unknown): boolean {
+  try {
+    return [InvalidRequestError, InvalidResponseError, InvalidValueError, FrameTooLargeError].some(
+      (kind) => error instanceof kind,
+    )
+  } catch {
+    return false
+  }
+}
+
+/** The caller must not take it for something about what it sent: the handler has run. */
+function unsendable(procedure: string, cause: unknown): InvalidResponseError {
+  const message = `the answer can't be sent: ${cause instanceof Error ? cause.message : 'it can not be encoded'}`
+  return new InvalidResponseError(`${procedure}: ${message}`, {
+    procedure,
+    cause,
+    issues: [{ message }],
+  })
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -95,7 +95,8 @@ class Call implements CallerEvents {
     const { member: procedure, peer } = route
     const { signal } = options
     if (signal?.aborted) throw this.#cancelled(signal.reason)
-    if (this.#scope?.over) throw this.#cancelled(this.#scope.signal.reason)
+    if (this.#scope?.over && this.#scope.signal.aborted)
+      throw this.#cancelled(this.#scope.signal.reason)
     if (this.#deadline <= now)
       throw new DeadlineExceededError(
         `${procedure.name}: the time of the request that makes this call is up`,
@@ -103,7 +104,11 @@ class Call implements CallerEvents {
       )
     peer.retries.deposit()
     this.#tell('call.start')
-    this.#begin(now)
+    try {
+      this.#begin(now)
+    } catch (error) {
+      return this.#fail(error as ClusterwireError)
+    }
     if (this.#settled) return
     if (signal !== undefined) {
       this.#onRelease(onAbort(signal, () => this.#cancel(signal.reason)))
@@ -179,6 +184,7 @@ class Call implements CallerEvents {
   #attempt(candidate: Candidate, now: number = this.#request.route.peer.now()): void {
     const { route, input } = this.#request
     const { member: procedure, peer } = route
+    if (this.#deadline <= now) throw this.#tooLate()
     this.#served = candidate
     this.#exchange = peer.open({
       member: candidate.member,
@@ -203,7 +209,8 @@ class Call implements CallerEvents {
     const { member: procedure, peer, target } = this.#request.route
     if (this.#retried || target.to !== undefined || peer.closed || peer.now() >= this.#deadline)
       return false
-    if (error instanceof OverloadedError) return peer.retries.withdraw()
+    // A key's calls stay at its place, even when they have to come again.
+    if (error instanceof OverloadedError) return target.key === undefined && peer.retries.withdraw()
     if (!(error instanceof WorkerLostError)) return false
     // What was never handed over is not tried again but for the first time: that costs nothing.
     return error.started === 'no' || (procedure.idempotent && peer.retries.withdraw())

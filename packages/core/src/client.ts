@@ -5,7 +5,7 @@ import type { Contract, Member as ContractMember, Named } from './contract.js'
 import type { CallOptions, Client } from './infer.js'
 import { aroundCall } from './middleware.js'
 import type { Peer } from './peer.js'
-import { checkTarget, Route, type Target } from './routing.js'
+import { checkTarget, Route, type Target, type Turn } from './routing.js'
 import { callStream } from './stream-call.js'
 
 /** Makes the clients of one peer. */
@@ -39,10 +39,11 @@ function prototypeOf(contract: Contract, peer: Peer): object {
   const prototype = Object.create(null) as object
   for (const [key, member] of Object.entries(contract) as [string, Named<ContractMember>][]) {
     if (member.kind === 'topic') continue
+    const turn: Turn = { next: 0 }
     Object.defineProperty(prototype, key, {
       enumerable: true,
       get(this: { readonly [TARGET]: Target }) {
-        const value = methodOf(peer, member, this[TARGET])
+        const value = methodOf(peer, member, { target: this[TARGET], turn })
         Object.defineProperty(this, key, { value, enumerable: true })
         return value
       },
@@ -51,14 +52,18 @@ function prototypeOf(contract: Contract, peer: Peer): object {
   return Object.freeze(prototype)
 }
 
-function methodOf(peer: Peer, member: Named<ContractMember>, target: Target): Method {
+function methodOf(
+  peer: Peer,
+  member: Named<ContractMember>,
+  { target, turn }: { target: Target; turn: Turn },
+): Method {
   if (member.kind === 'procedure') {
-    const route = new Route(peer, member, target)
+    const route = new Route(peer, member, target, turn)
     const { use = [] } = target
     const run = aroundCall(member.name, use, (input, options) => call({ route, input, options }))
     return (input, options = {}) => run(input, options)
   }
   const stream = member as Extract<typeof member, { kind: 'stream' }>
-  const route = new Route(peer, stream, target)
+  const route = new Route(peer, stream, target, turn)
   return (input, options = {}) => callStream({ route, input, options })
 }

@@ -82,7 +82,7 @@ export function isTimeout(ms: unknown): ms is number {
 
 /** The codes of errors.ts: a declared error with one of these could not be told from Clusterwire's own. */
 const OWN_CODES = new Set(
-  'CALL_TOO_DEEP CANCELLED DEADLINE_EXCEEDED DRAINING FRAME_TOO_LARGE HANDLER_ERROR INCOMPATIBLE INVALID_CONTRACT INVALID_OPTION INVALID_REQUEST INVALID_RESPONSE INVALID_VALUE NOT_IN_CLUSTER NO_WORKER OVERLOADED PEER_CLOSED PROTOCOL_ERROR UNIMPLEMENTED WORKER_BOOT WORKER_LOST'.split(
+  'CALL_TOO_DEEP CANCELLED DEADLINE_EXCEEDED DRAINING FRAME_TOO_LARGE HANDLER_ERROR INCOMPATIBLE INVALID_CONTRACT INVALID_OPTION INVALID_REQUEST INVALID_RESPONSE INVALID_VALUE NOT_IN_CLUSTER NOT_PRIMARY NO_WORKER OVERLOADED PEER_CLOSED PROTOCOL_ERROR UNIMPLEMENTED WORKER_BOOT WORKER_LOST'.split(
     ' ',
   ),
 )
@@ -102,7 +102,8 @@ const RESERVED = new Set(
  * @param options.errors declared errors, by code, with the schema of each one's data
  * @param options.idempotent whether running it twice does no harm, which allows a second attempt on another peer. Default `false`
  * @param options.timeout milliseconds that a call may take. Default 30 000
- * @param options.concurrency how many calls each worker runs at once. Default: no limit
+ * @param options.concurrency how many calls each worker runs at once; one that another handler makes is run at once all the same, since it may
+ *   be what those who run are waiting for. Default: no limit
  * @param options.queue how many calls may wait, and how long. Default 1000, and 5 000 ms
  * @throws InvalidContractError when an option is not usable
  */

@@ -44,9 +44,11 @@ export function nameProcedure(procedure: string, error: unknown): unknown {
 
 /** Describes what validating, encoding or a subscriber threw: an error of ours speaks for itself, anything else came out of a user's code. */
 export function describe(error: unknown, stacks: boolean): Failure {
-  return attempt(() => error instanceof ClusterwireError)
-    ? describeError(error as ClusterwireError)
-    : describeThrown(error, stacks)
+  // One of ours may have been tampered with, or be behind a proxy.
+  return (
+    attempt(() => (error instanceof ClusterwireError ? describeError(error) : undefined)) ??
+    describeThrown(error, stacks)
+  )
 }
 
 /** What is left of a failure when its details can't be sent. */

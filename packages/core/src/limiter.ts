@@ -16,6 +16,8 @@ export class Limiter {
   /** The same, in the order in which they came. */
   readonly #line = new Set<Ticket>()
   #running = 0
+  /** `leave` is letting others in. */
+  #admitting = false
 
   constructor(
     procedure: string,
@@ -32,8 +34,6 @@ export class Limiter {
   /**
    * Runs the call now or later; whoever runs it says `leave` when its handler is done. A call that a handler made runs at once: it may be what
    * the ones that hold the places are waiting for.
-   *
-   * @throws OverloadedError when too many wait already
    */
   enter(
     exchange: IncomingExchange,
@@ -45,7 +45,7 @@ export class Limiter {
       return run()
     }
     if (this.#waiting.size >= this.#queue.limit)
-      throw this.#overloaded('too many calls wait already')
+      return refuse(this.#overloaded('too many calls wait already'))
     const ticket: Ticket = new Ticket({
       id: this.#waiting.nextId(),
       deadline: this.#clock.now() + this.#queue.timeout,
@@ -63,12 +63,17 @@ export class Limiter {
   /** A call's handler is done. */
   leave(): void {
     this.#running--
-    if (this.#running >= this.#concurrency) return
-    const [next] = this.#line
-    if (next === undefined) return
-    this.#forget(next)
-    this.#running++
-    next.run()
+    // A handler that is done at once leaves from within `run`: the loop that runs it goes on, instead of one more on top of it.
+    if (this.#admitting) return
+    this.#admitting = true
+    while (this.#running < this.#concurrency) {
+      const [next] = this.#line
+      if (next === undefined) break
+      this.#forget(next)
+      this.#running++
+      next.run()
+    }
+    this.#admitting = false
   }
 
   #forget(ticket: Ticket): void {

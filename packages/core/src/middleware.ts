@@ -53,10 +53,12 @@ export function around(
 ): Handler {
   return middleware.reduceRight<Handler>(
     (inner, one) => async (input, context) => {
-      const next = async (added?: object) => ({
-        // The context belongs to this request alone.
-        output: await inner(input, Object.assign(context, added)),
-      })
+      const next = async (added: object = {}) => {
+        // The context belongs to this request alone. Defined, not assigned: `__proto__` among them must stay a mere key.
+        for (const [key, value] of Object.entries(added))
+          Object.defineProperty(context, key, { value, enumerable: true, configurable: true })
+        return { output: await inner(input, context) }
+      }
       const passed = await one({ procedure, input, context }, next as PassOn)
       return passed.output
     },

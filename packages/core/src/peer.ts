@@ -237,8 +237,8 @@ export class Peer implements Exchanger {
     this.counters.violations++
     const why = cause instanceof Error ? cause.message : String(cause)
     const error = new ProtocolError(`Peer ${frame.from} broke the protocol: ${why}`, { cause })
-    if (frame.type === FrameType.open) this.#services.find(frame)?.fail(describeError(error))
-    else if ((frame.flags & Flag.toCallee) !== 0) this.#services.find(frame)?.cancel(error)
+    if (frame.type === FrameType.open) this.#services.peek(frame)?.fail(describeError(error))
+    else if ((frame.flags & Flag.toCallee) !== 0) this.#services.peek(frame)?.cancel(error)
     else if (this.#pending.get(frame.id)?.member.number === frame.from)
       this.#pending.get(frame.id)?.cancel(error)
   }

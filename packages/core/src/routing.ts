@@ -38,6 +38,11 @@ export function checkTarget({ to, key }: Target): void {
   )
 }
 
+/** Where the next choice among equals begins. */
+export interface Turn {
+  next: number
+}
+
 /** The way of one client's calls of one procedure (or stream). What does not change from call to call is worked out once. */
 export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>> {
   readonly peer: Peer
@@ -47,10 +52,11 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
   /** Those who could answer, as of the directory's version. */
   #candidates: readonly Candidate[] = []
   #version = -1
-  /** Where the next choice among equals begins. */
-  #turn = 0
+  readonly #turn: Turn
 
-  constructor(peer: Peer, member: M, target: Target) {
+  /** @param turn shared by all ways to the same procedure. Default: one of its own */
+  constructor(peer: Peer, member: M, target: Target, turn: Turn = { next: 0 }) {
+    this.#turn = turn
     this.peer = peer
     this.member = member
     this.target = target
@@ -98,7 +104,7 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
       not === undefined ? this.#candidates : this.#candidates.filter(({ member }) => member !== not)
     const chosen =
       key === undefined
-        ? directory.pick(candidates, this.#turn++)
+        ? directory.pick(candidates, this.#turn.next++)
         : pickByKey(candidates, String(key))
     return chosen ?? this.#nobody()
   }

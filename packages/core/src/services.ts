@@ -64,9 +64,19 @@ export class Services {
     procedure.handle(new IncomingExchange(this.#peer, caller, procedure.name, frame), frame)
   }
 
-  /** The request that a frame belongs to. */
-  find(frame: Frame): IncomingExchange | undefined {
-    return this.#callers.get(frame.from)?.open.get(frame.id)
+  /** The request that a frame belongs to; undefined when it is over. @throws ProtocolError when it never was */
+  find({ from, id }: Frame): IncomingExchange | undefined {
+    const caller = this.#callers.get(from)
+    if (caller !== undefined && id > caller.lastId)
+      throw new ProtocolError(
+        `${caller.member} sent a frame of exchange ${id}, which it never opened`,
+      )
+    return caller?.open.get(id)
+  }
+
+  /** The same, for a frame that is known to be wrong. */
+  peek({ from, id }: Frame): IncomingExchange | undefined {
+    return this.#callers.get(from)?.open.get(id)
   }
 
   /** Takes a cancel frame. */

@@ -9,6 +9,7 @@ import type { Candidate } from './directory.js'
 import {
   CancelledError,
   type ClusterwireError,
+  DeadlineExceededError,
   InvalidOptionError,
   InvalidRequestError,
   InvalidResponseError,
@@ -132,6 +133,12 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     const scope = scopeOf(peer)
     for (const ended of [signal, scope?.over ? scope.signal : undefined])
       if (ended?.aborted) return this.#inbox.fail(cancelled(ended.reason))
+    const left = (scope?.deadline ?? Number.POSITIVE_INFINITY) - peer.now()
+    if (left <= 0)
+      throw new DeadlineExceededError(
+        `${name}: the time of the request that opens this stream is up`,
+        { procedure: name },
+      )
     this.#served = route.choose()
     this.#foreign = route.differs(this.#served) && isPlain(stream.output)
     this.#exchange = peer.open({
@@ -140,7 +147,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       procedure: name,
       encode: encodeValue,
       input,
-      timeout,
+      timeout: left === Number.POSITIVE_INFINITY ? timeout : Math.min(timeout || left, left),
       upload: upload !== undefined,
       origin: originOf(name, options, scope),
       events: this,

@@ -101,6 +101,7 @@ export class SubscriberQueue {
     this.dropped++
     lost?.reject(error)
     if (this.#overflow !== 'disconnect') return
+    this.dropped += this.#waiting.length
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#disconnect(error)
   }

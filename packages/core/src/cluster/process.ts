@@ -2,6 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import * as diagnostics from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import { CHANNELS, type Channels } from '../channels.js'
 import type { IncomingExchange, ScopeStore } from '../incoming.js'
 
@@ -18,8 +19,8 @@ export function createChannels(): Channels {
 
 /** Where errors go that have nobody else to go to. */
 export function printError(error: unknown, where: string): void {
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  process.stderr.write(`clusterwire: ${where}: ${text}\n`)
+  process.stderr.write(`clusterwire: ${where}: ${inspect(error)}
+`)
 }
 
 /** Stack traces tell of a program's insides: they cross processes in development only. */

@@ -118,12 +118,18 @@ export class Router {
 
   #leave(number: number, why: string, unsent: Iterable<Frame>): void {
     this.#links.delete(number)
-    for (const numbers of this.#listeners.values()) numbers.delete(number)
+    for (const topic of [...this.#listeners.keys()]) this.#unlisten(topic, number)
     for (const frame of unsent) this.#returnToSender(frame, lost(number))
     this.#peer.gone(number, why)
+    // Behind the data that it had sent and that waits here, or a stream that it had completed would look cut.
     for (const [other, link] of this.#links)
       if (other !== PRIMARY)
-        send(link, { ...headOf(FrameType.gone, other), arg: number }, encodeValue, why)
+        send(
+          link,
+          { ...headOf(FrameType.gone, other), flags: Flag.bulk, arg: number },
+          encodeValue,
+          why,
+        )
   }
 
   #receive(from: number, frame: Frame): void {
@@ -175,12 +181,18 @@ export class Router {
       this.#listenersOf(topic).add(number)
       this.#replay(topic, number)
     }
-    for (const topic of unsubscribe) this.#listeners.get(topic)?.delete(number)
+    for (const topic of unsubscribe) this.#unlisten(topic, number)
     if (change.id === undefined && change.state === undefined && change.procedures === undefined)
       return
     this.#peer.directory.apply(change)
     for (const [other, link] of this.#links)
       if (other !== PRIMARY) send(link, headOf(FrameType.announce, other), encodeValue, change)
+  }
+
+  #unlisten(topic: string, number: number): void {
+    const numbers = this.#listeners.get(topic)
+    numbers?.delete(number)
+    if (numbers?.size === 0) this.#listeners.delete(topic)
   }
 
   #listenersOf(topic: string): Set<number> {

@@ -21,8 +21,11 @@ export class WayOut implements Link {
 
   commit(): void {
     this.#frames.commit()
-    for (const frame of this.#frames.frames()) this.#handle(frame)
-    this.#frames.take()
+    try {
+      for (const frame of this.#frames.frames()) this.#handle(frame)
+    } finally {
+      this.#frames.take()
+    }
   }
 
   abandon(): void {

@@ -1,6 +1,6 @@
 // Frames to bytes and back: the outgoing buffer that frames are written into, and the reader that finds them in any chunking.
 
-import { FrameTooLargeError, ProtocolError } from '../errors.js'
+import { ClusterwireError, FrameTooLargeError, ProtocolError } from '../errors.js'
 import {
   type Frame,
   type FrameHead,
@@ -254,3 +254,10 @@ class ReceivedFrame implements Frame {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+/** What a link ends with when taking a frame threw this: bytes that no peer of ours sends are the other side's fault. */
+export function asProtocolError(error: unknown): Error {
+  if (error instanceof ClusterwireError) return error
+  const why = error instanceof Error ? error.message : String(error)
+  return new ProtocolError(`A frame can't be read: ${why}`, { cause: error })
+}

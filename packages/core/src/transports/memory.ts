@@ -3,7 +3,7 @@
 import type { Frame, FrameHead } from '../frames.js'
 import type { Link, LinkEvents } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { FrameReader } from './framing.js'
+import { asProtocolError, FrameReader } from './framing.js'
 import { Lanes } from './lanes.js'
 
 /** Runs something soon, and never at once. */
@@ -94,7 +94,7 @@ export class MemoryLink implements Link {
         if (!this.#ended) this.#events?.frame(frame)
       })
     } catch (error) {
-      this.destroy(error as Error)
+      this.destroy(asProtocolError(error))
     }
   }
 

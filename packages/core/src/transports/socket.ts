@@ -4,7 +4,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Frame, FrameHead } from '../frames.js'
 import type { Link, LinkEvents } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { type FrameBuffer, FrameReader } from './framing.js'
+import { asProtocolError, type FrameBuffer, FrameReader } from './framing.js'
 import { Lanes } from './lanes.js'
 
 /** How much stream data is handed to the socket at once: what a small frame made meanwhile has to wait for. */
@@ -93,7 +93,7 @@ export class SocketLink implements Link {
       try {
         this.#reader.push(chunk, deliver)
       } catch (error) {
-        this.destroy(error as Error)
+        this.destroy(asProtocolError(error))
       }
     }
     if (this.#readsItself) this.#socket.resume()

@@ -163,7 +163,7 @@ export function describeSubscriptions(createLinks: CreateLinks): void {
     const values = worker.subscribe(lab.news, { limit: 1, overflow: 'disconnect' })
     await synced(worker)
     for (const n of [1, 2, 3]) primary.publish(lab.news, { n })
-    await until(() => values.dropped === 1, 'one is dropped')
+    await until(() => values.dropped > 0, 'it is disconnected')
     const drain = async () => {
       for await (const _ of values);
     }

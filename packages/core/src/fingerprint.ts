@@ -11,7 +11,20 @@ interface SelfDescribing {
 type Side = 'input' | 'output'
 
 /** Types without a form in JSON Schema (dates, bytes) are left open rather than refused. */
-const OPTIONS = { target: 'draft-2020-12', libraryOptions: { unrepresentable: 'any' } }
+const OPTIONS = {
+  target: 'draft-2020-12',
+  libraryOptions: { unrepresentable: 'any', override: nameType },
+}
+
+/** What zod calls when it has described a schema: one without a form in JSON Schema is at least told apart by its type's name. */
+function nameType({ zodSchema, jsonSchema }: ZodDescription): void {
+  if (Object.keys(jsonSchema).length === 0) jsonSchema['x-type'] = zodSchema._zod.def.type
+}
+
+interface ZodDescription {
+  readonly zodSchema: { readonly _zod: { readonly def: { readonly type: string } } }
+  readonly jsonSchema: Record<string, unknown>
+}
 
 /** Fingerprints that were computed: a member never changes, and describing a schema takes about 0.2 ms. */
 const known = new WeakMap<object, string>()

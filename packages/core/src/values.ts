@@ -114,15 +114,17 @@ export class Unfit {
 export class Outbox {
   readonly #exchange: Exchange
   #resume: (() => void) | undefined
+  #closeSource: (() => void) | undefined
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange
   }
 
-  /** There is credit again, or the exchange is over. */
+  /** There is credit again, or the exchange is over: a source that has nothing to say just now is then closed, too. */
   wake(): void {
     this.#resume?.()
     this.#resume = undefined
+    if (this.#exchange.over) this.#closeSource?.()
   }
 
   /**
@@ -135,12 +137,20 @@ export class Outbox {
     source: AsyncIterable<T> | Iterable<T>,
     prepare: (value: T) => unknown,
   ): Promise<boolean> {
-    for await (const value of source) {
-      const prepared = prepare(value)
-      await this.put(prepared instanceof Promise ? await prepared : prepared)
-      if (this.#exchange.over) return false
+    const values = iteratorOf(source)
+    this.#closeSource = () => close(values)
+    try {
+      for (;;) {
+        const { value, done } = await values.next()
+        if (done === true) return !this.#exchange.over
+        if (this.#exchange.over) return false
+        const prepared = prepare(value)
+        await this.put(prepared instanceof Promise ? await prepared : prepared)
+        if (this.#exchange.over) return false
+      }
+    } finally {
+      this.#closeSource?.()
     }
-    return !this.#exchange.over
   }
 
   /**
@@ -159,4 +169,15 @@ export class Outbox {
       throw new Unfit(error)
     }
   }
+}
+
+type Values<T> = AsyncIterator<T> | Iterator<T>
+
+function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): Values<T> {
+  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+}
+
+/** Tells a source that nobody wants its values. What it has to say about that interests nobody either. */
+function close(values: Values<unknown>): void {
+  new Promise((resolve) => resolve(values.return?.())).catch(() => {})
 }

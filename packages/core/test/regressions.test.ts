@@ -162,3 +162,42 @@ test('two clusters live in one process without knowing of each other', async () 
     'of mesh 1',
   ])
 })
+
+test('a source that has nothing to say is closed when its reader leaves', async () => {
+  const desk = contract('desk', { watch: stream({ output: z.int() }) })
+  const mesh = await open(1)
+  let closed = false
+  mesh.workers[0]?.serve(desk, {
+    watch: () => {
+      const values = [1]
+      return {
+        [Symbol.asyncIterator]: () => ({
+          next: () => {
+            const value = values.pop()
+            if (value !== undefined) return Promise.resolve({ value, done: false as const })
+            return new Promise<never>(() => {})
+          },
+          async return() {
+            closed = true
+            return { value: undefined, done: true as const }
+          },
+        }),
+      }
+    },
+  })
+  await mesh.workers[0]?.ready()
+  for await (const value of mesh.primary.client(desk).watch()) {
+    expect(value).toBe(1)
+    break
+  }
+  await expect.poll(() => closed).toBe(true)
+})
+
+test('a date and a bigint in the same place are two versions of a contract', async () => {
+  const dated = contract('desk', { at: procedure({ output: z.object({ at: z.date() }) }) })
+  const numbered = contract('desk', { at: procedure({ output: z.object({ at: z.bigint() }) }) })
+  const mesh = await open(1)
+  mesh.workers[0]?.serve(numbered, { at: () => ({ at: 5n }) })
+  await mesh.workers[0]?.ready()
+  await expect(mesh.primary.client(dated).at()).rejects.toMatchObject({ code: 'INCOMPATIBLE' })
+})

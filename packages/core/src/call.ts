@@ -5,7 +5,6 @@ import type { CallTrace } from './channels.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
 import type { Candidate } from './directory.js'
 import {
-  CallTooDeepError,
   CancelledError,
   type ClusterwireError,
   DeadlineExceededError,
@@ -20,16 +19,11 @@ import { isPlain } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { IncomingExchange } from './incoming.js'
 import type { CallOptions } from './infer.js'
+import { originOf, scopeOf } from './origin.js'
 import type { CallerEvents, Origin, OutgoingExchange } from './outgoing.js'
-import type { Peer } from './peer.js'
 import type { Route } from './routing.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { type Refuse, validate } from './validate.js'
-
-/** How many calls may lead to one another. */
-const MAX_DEPTH = 16
-
-const NO_SITE: { stack?: string } = Object.freeze({})
 
 /** What a call is made of. */
 export interface CallRequest {
@@ -42,7 +36,6 @@ export interface CallRequest {
 export function call(request: CallRequest): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const running = new Call(request, resolve, reject)
-    if (request.route.peer.callSites) Error.captureStackTrace(running.site, call)
     const { route, input } = request
     const checked = validate(route.member.input, input, route.refuseInput)
     // What is sent is what the caller gave: the handler's side applies the schema's transforms, and only it.
@@ -67,7 +60,7 @@ class Call implements CallerEvents {
   #retried = false
   #settled = false
   /** Where the call was made, when that is to be told. */
-  readonly site: { stack?: string } = NO_SITE
+  readonly #site: { stack?: string } | undefined
   /** Made when somebody watches. */
   #trace: CallTrace | undefined
   /** Takes back what waits for an abort, a cancellation or a worker. */
@@ -83,7 +76,10 @@ class Call implements CallerEvents {
     this.#reject = reject
     const { peer } = request.route
     this.#scope = scopeOf(peer)
-    if (peer.callSites) this.site = {}
+    if (peer.callSites) {
+      this.#site = {}
+      Error.captureStackTrace(this.#site, call)
+    }
     this.begunAt = peer.now()
     const own = this.begunAt + timeoutOf(request)
     this.#deadline = Math.min(own, this.#scope?.deadline ?? own)
@@ -232,7 +228,7 @@ class Call implements CallerEvents {
     this.#settle()
     this.#tell('call.error', error)
     // Its own stack ends in the socket; what its reader looks for is the line that made the call.
-    const { stack } = this.site
+    const stack = this.#site?.stack
     if (stack !== undefined)
       error.stack = `${error.name}: ${error.message}${stack.slice(stack.indexOf('\n'))}`
     this.#reject(error)
@@ -271,38 +267,6 @@ class Call implements CallerEvents {
     const { name } = this.#request.route.member
     return new CancelledError(`${name}: the caller aborted it`, { procedure: name, cause })
   }
-}
-
-/** The request that is being handled where a call is made. What a handler leaves running after its answer is on its own. */
-export function scopeOf({ scopes }: Peer): IncomingExchange | undefined {
-  const scope = scopes?.getStore()
-  return scope?.over === true && !scope.signal.aborted ? undefined : scope
-}
-
-/** What a call takes along from its options and from the request that is being handled. */
-export function originOf(
-  procedure: string,
-  { meta }: CallOptions,
-  scope: IncomingExchange | undefined,
-): Origin | undefined {
-  if (scope === undefined && meta === undefined) return undefined
-  const depth = scope === undefined ? 0 : scope.depth + 1
-  if (depth > MAX_DEPTH)
-    throw new CallTooDeepError(
-      `${procedure}: this would be call ${depth} in a chain of calls that handlers make; ${MAX_DEPTH} are allowed. Do two of them call each other?`,
-      { procedure },
-    )
-  if (meta !== undefined) checkMeta(procedure, meta)
-  return { depth, meta: { ...scope?.meta, ...meta } }
-}
-
-function checkMeta(procedure: string, meta: object): void {
-  for (const [key, value] of Object.entries(meta))
-    if (typeof value !== 'string' || key === '__proto__')
-      throw new InvalidOptionError(
-        `${procedure}: metadata must be strings by name, got ${typeof value} for "${key}"`,
-        { procedure },
-      )
 }
 
 function timeoutOf({ route: { member: procedure }, options }: CallRequest): number {

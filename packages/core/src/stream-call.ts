@@ -1,7 +1,6 @@
 // A stream on the caller's side: an async iterable that begins when it is first asked for a value.
 
 import { onAbort } from './abort.js'
-import { originOf, scopeOf } from './call.js'
 import type { CallTrace } from './channels.js'
 import type { Named, Stream } from './contract.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
@@ -19,6 +18,7 @@ import { nameProcedure } from './failure.js'
 import { isPlain } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { CallOptions, UploadCall } from './infer.js'
+import { originOf, scopeOf } from './origin.js'
 import type { CallerEvents, OutgoingExchange } from './outgoing.js'
 import type { Route } from './routing.js'
 import { decodeValue, encodeValue } from './transports/codec.js'

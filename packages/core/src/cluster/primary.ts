@@ -10,17 +10,9 @@ import { ClusterPeer } from '../cluster-peer.js'
 import { DrainingError, InvalidOptionError, NotPrimaryError } from '../errors.js'
 import { Peer } from '../peer.js'
 import { Route } from '../routing.js'
-import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
 import { WorkerPool } from './pool.js'
-import {
-  atMost,
-  createChannels,
-  createScopes,
-  printError,
-  showCallSites,
-  showStacks,
-} from './process.js'
+import { atMost, printError, surroundings } from './process.js'
 import { Router } from './router.js'
 import { closeOnSignals } from './signals.js'
 import type { WorkerExit, WorkerProcess, WorkerState } from './supervisor.js'
@@ -110,13 +102,9 @@ export class Primary extends ClusterPeer {
         new Peer({
           id: nanoid(),
           number: 0,
-          clock: systemClock,
           linkTo,
           announce,
-          stacks: showStacks(),
-          callSites: showCallSites(),
-          scopes: createScopes(),
-          channels: createChannels(),
+          ...surroundings(),
         }),
     )
     super(router.peer, options.onError)

@@ -5,6 +5,8 @@ import * as diagnostics from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { CHANNELS, type Channels } from '../channels.js'
 import type { IncomingExchange, ScopeStore } from '../incoming.js'
+import type { PeerOptions } from '../peer.js'
+import { systemClock } from './clock.js'
 
 /** Which request the running code is handling: nested calls inherit its deadline, cancellation and metadata. */
 export function createScopes(): ScopeStore {
@@ -19,19 +21,24 @@ export function createChannels(): Channels {
 
 /** Where errors go that have nobody else to go to. */
 export function printError(error: unknown, where: string): void {
-  process.stderr.write(`clusterwire: ${where}: ${inspect(error)}
-`)
+  process.stderr.write(`clusterwire: ${where}: ${inspect(error)}\n`)
 }
 
-/** Stack traces tell of a program's insides: they cross processes in development only. */
-export function showStacks(): boolean {
-  return process.env.NODE_ENV !== 'production'
+/** What a peer that has a process of its own gets from it. */
+export function surroundings(): Surroundings {
+  const { NODE_ENV } = process.env
+  return {
+    clock: systemClock,
+    // They tell of a program's insides, so they cross processes in development only.
+    stacks: NODE_ENV !== 'production',
+    // Finding out where a call was made costs some microseconds.
+    callSites: NODE_ENV === 'development',
+    scopes: createScopes(),
+    channels: createChannels(),
+  }
 }
 
-/** Where a call was made costs some microseconds to find out: for those who develop. */
-export function showCallSites(): boolean {
-  return process.env.NODE_ENV === 'development'
-}
+type Surroundings = Pick<PeerOptions, 'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels'>
 
 /** Resolves when the work is done, whatever came of it, or when so many milliseconds have passed. */
 export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {

@@ -9,16 +9,8 @@ import { DrainingError, NotInClusterError } from '../errors.js'
 import type { Peer } from '../peer.js'
 import { Route } from '../routing.js'
 import { SocketLink } from '../transports/socket.js'
-import { systemClock } from './clock.js'
 import { primaryControl, workerControl } from './control.js'
-import {
-  atMost,
-  createChannels,
-  createScopes,
-  printError,
-  showCallSites,
-  showStacks,
-} from './process.js'
+import { atMost, printError, surroundings } from './process.js'
 import { LINK_ENV } from './supervisor.js'
 import { joinOver } from './uplink.js'
 
@@ -64,11 +56,7 @@ async function join({
   const peer = await joinOver({
     link,
     hello: { id: nanoid(), pid: process.pid },
-    clock: systemClock,
-    stacks: showStacks(),
-    callSites: showCallSites(),
-    scopes: createScopes(),
-    channels: createChannels(),
+    ...surroundings(),
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.
     onLost(reason) {
       if (reason !== undefined) onError(reason, 'the link to the primary broke')

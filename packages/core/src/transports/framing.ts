@@ -137,11 +137,6 @@ export class FrameReader {
     this.#limit = limit
   }
 
-  /** Whether a frame has begun and is not complete: an end of the link now would cut it. */
-  get midFrame(): boolean {
-    return this.#partial !== undefined
-  }
-
   /**
    * Takes the next bytes and hands each frame that they complete to `deliver`. A frame that lies whole in the chunk is not copied.
    *

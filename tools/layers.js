@@ -45,6 +45,7 @@ const packages = {
         'subscription.ts',
         'broadcast.ts',
       ],
+      ['call-site.ts', 'admission.ts'],
       ['call.ts'],
       ['stream-call.ts', 'stream-answer.ts'],
       ['client.ts', 'handlers.ts', 'topics.ts'],

@@ -4,19 +4,23 @@ import { describe } from 'vitest'
 import { describeBackpressure } from './suite/backpressure.js'
 import { describeCalls } from './suite/calls.js'
 import { describeCancelling } from './suite/cancelling.js'
+import { describeClientMiddleware } from './suite/client-middleware.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
 import { describeMustPass } from './suite/must-pass.js'
 import { describeQuorum } from './suite/quorum.js'
+import { describeRawBytes } from './suite/raw-bytes.js'
 import { describeRefusals } from './suite/refusals.js'
 import { describeRetained } from './suite/retained.js'
 import { describeRetries } from './suite/retries.js'
 import { describeRouting } from './suite/routing.js'
 import { type CreateLinks, WAYS } from './suite/scene.js'
 import { describeScope } from './suite/scope.js'
+import { describeSlowSchemas } from './suite/slow-schemas.js'
 import { describeSlowSubscribers } from './suite/slow-subscribers.js'
+import { describeStreamLimits } from './suite/stream-limits.js'
 import { describeStreams } from './suite/streams.js'
 import { describeSubscriptions } from './suite/subscriptions.js'
 import { describeThrows } from './suite/throws.js'
@@ -31,7 +35,9 @@ const pairwise = {
   'what handlers throw': describeThrows,
   deadlines: describeDeadlines,
   cancelling: describeCancelling,
+  'slow schemas': describeSlowSchemas,
   streams: describeStreams,
+  'raw bytes': describeRawBytes,
   backpressure: describeBackpressure,
 }
 
@@ -41,8 +47,10 @@ const together = {
   keyed: describeKeyed,
   waiting: describeWaiting,
   concurrency: describeConcurrency,
+  'stream limits': describeStreamLimits,
   retries: describeRetries,
   scope: describeScope,
+  'client middleware': describeClientMiddleware,
   versions: describeVersions,
   topics: describeTopics,
   subscriptions: describeSubscriptions,

@@ -1,27 +1,35 @@
 // What the primary and its workers say to each other about themselves, as two contracts like any other.
 
 import { z } from 'zod'
-import { type Contract, contract, type Procedure, procedure } from '../contract.js'
+import { type Contract, contract, MAX_TIMEOUT, type Procedure, procedure } from '../contract.js'
+import { type PeerStats, peerStatsSchema } from '../stats.js'
+import type { Schema } from '../schema.js'
+import { type Vitals, vitalsSchema } from './vitals.js'
 
 /** Served by the primary. */
 export const primaryControl: Contract<{
   readonly ready: Procedure<undefined, undefined>
   readonly retire: Procedure<undefined, undefined>
+  readonly failing: Procedure<Schema<{ readonly error: string }>, undefined>
 }> = contract('clusterwire.primary', {
   /** The calling worker has registered what it serves, and takes work from now on. */
   ready: procedure(),
   /** The calling worker is to finish and end, and another to take its place. */
   retire: procedure(),
-})
-
-const drainInput: z.ZodObject<{ graceMs: z.ZodNumber }> = z.object({
-  graceMs: z.number().positive(),
+  /** An error that nothing caught is about to end the calling worker. */
+  failing: procedure({ input: z.object({ error: z.string() }) }),
 })
 
 /** Served by every worker. */
 export const workerControl: Contract<{
-  readonly drain: Procedure<typeof drainInput, undefined>
+  readonly drain: Procedure<Schema<{ readonly graceMs: number }>, undefined>
+  readonly beat: Procedure<undefined, Schema<Vitals>>
+  readonly stats: Procedure<undefined, Schema<PeerStats>>
 }> = contract('clusterwire.worker', {
   /** Run the drain hooks and finish what is running. Answered when what was running is done, or the grace is over. */
-  drain: procedure({ input: drainInput }),
+  drain: procedure({ input: z.object({ graceMs: z.number().positive() }) }),
+  /** Answered as soon as the event loop gets to it: that is what it is asked for. */
+  beat: procedure({ output: vitalsSchema, timeout: MAX_TIMEOUT }),
+  /** What it has done since its start. */
+  stats: procedure({ output: peerStatsSchema, timeout: 5_000 }),
 })

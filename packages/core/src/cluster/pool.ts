@@ -1,45 +1,91 @@
-// Keeps so many workers alive: each slot has one worker, and after its end the next.
+// The workers of one cluster: started, watched, replaced, more or fewer of them. What changes their number is done one at a time.
 
-import { WorkerBootError } from '../errors.js'
-import { Backoff } from './backoff.js'
+import { Clients } from '../client.js'
+import { DrainingError } from '../errors.js'
+import type { Clock } from '../transport.js'
+import { workerControl } from './control.js'
+import { Ending } from './ending.js'
+import type { WorkerExit } from './exit.js'
+import type { ForkOptions } from './fork.js'
+import type { LivenessOptions } from './heartbeat.js'
+import type { RecycleOptions } from './recycle.js'
+import type { RestartOptions } from './restarts.js'
 import type { Router } from './router.js'
-import { bootError, type ForkOptions, type WorkerExit, WorkerProcess } from './supervisor.js'
+import { Slot, type SlotOwner } from './slot.js'
+import { Watch } from './watch.js'
+import type { MainThreadReport } from './watchdog-line.js'
+import { WorkerProcess } from './worker-process.js'
 
-/** A worker that lived this long did not fail because of how it was started, in milliseconds: the next one starts at once. */
-const STABLE_AFTER = 10_000
-
-/** How workers are started, and who is told of their lives. */
+/** How workers are started and watched. */
 export interface PoolOptions {
   readonly size: number
   readonly fork: ForkOptions
-  /** Milliseconds from fork to ready. */
+  readonly clock: Clock
   readonly bootTimeout: number
+  readonly drainTimeout: number
   readonly maxFrameBytes: number | undefined
-  readonly onReady: (worker: WorkerProcess) => void
-  readonly onExit: (worker: WorkerProcess, exit: WorkerExit) => void
-  /** A worker could not be started again; the next attempt is on its way. */
-  readonly onError: (error: unknown) => void
+  readonly liveness: LivenessOptions
+  readonly restarts: RestartOptions
+  readonly recycle: RecycleOptions
+  readonly events: PoolEvents
+}
+
+/** Whom the pool tells. */
+export interface PoolEvents {
+  forked(worker: WorkerProcess): void
+  ready(worker: WorkerProcess): void
+  suspect(worker: WorkerProcess, silentMs: number): void
+  recovered(worker: WorkerProcess): void
+  stuck(worker: WorkerProcess, silentMs: number, report: MainThreadReport): void
+  draining(worker: WorkerProcess): void
+  recycle(worker: WorkerProcess, reason: string): void
+  exited(worker: WorkerProcess, exit: WorkerExit): void
+  /** So many places are left alone for a while; 0 when all are in use again. */
+  resting(places: number): void
+  error(error: unknown, where: string): void
 }
 
 /** The workers of one cluster. */
-export class WorkerPool {
+export class WorkerPool implements SlotOwner {
+  /** How workers end. */
+  readonly ending: Ending
+  /** Which reload starts workers now. */
+  #generation = 0
   readonly #router: Router
   readonly #options: PoolOptions
-  readonly #slots: Slot[]
+  readonly #clients: Clients
+  #slots: readonly Slot[]
+  readonly #watches = new Map<WorkerProcess, Watch>()
+  /** What is being done, and all that waits for it. */
+  #lastTurn: Promise<unknown> = Promise.resolve()
   #stopped = false
 
   constructor(router: Router, options: PoolOptions) {
     this.#router = router
     this.#options = options
+    this.#clients = new Clients(router.peer)
+    this.ending = new Ending({ clock: options.clock, router, onError: options.events.error })
     this.#slots = Array.from({ length: options.size }, () => new Slot(this))
   }
 
-  get options(): PoolOptions {
-    return this.#options
+  get clock(): Clock {
+    return this.#options.clock
   }
 
-  get router(): Router {
-    return this.#router
+  get restarts(): RestartOptions {
+    return this.#options.restarts
+  }
+
+  get bootTimeout(): number {
+    return this.#options.bootTimeout
+  }
+
+  get exec(): string {
+    return this.#options.fork.exec
+  }
+
+  get generation(): number {
+    return this.#generation
   }
 
   /** Whether no worker is to be started any more. */
@@ -47,10 +93,15 @@ export class WorkerPool {
     return this.#stopped
   }
 
+  /** How many workers there are to be. */
+  get size(): number {
+    return this.#slots.filter(({ closed }) => !closed).length
+  }
+
   /** Those that live, by number. */
   get workers(): WorkerProcess[] {
     return this.#slots
-      .flatMap(({ worker }) => worker ?? [])
+      .flatMap(({ processes }) => processes)
       .sort((one, other) => one.number - other.number)
   }
 
@@ -58,90 +109,170 @@ export class WorkerPool {
     return this.workers.find((worker) => worker.number === number)
   }
 
-  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws */
-  async start(): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot.launch()))
+  /** How often workers were started again in this one's place. */
+  restartsOf(worker: WorkerProcess): number {
+    return this.#slotOf(worker)?.restarts ?? 0
   }
 
-  /** A worker has said that it is ready. Whether it was the first time. */
-  ready(worker: WorkerProcess): boolean {
-    if (worker.state !== 'booting') return false
-    worker.state = 'ready'
-    this.#router.setState(worker.number, 'ready')
-    worker.becameReady()
-    this.#options.onReady(worker)
-    return true
+  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws */
+  async start(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.start()))
+  }
+
+  /** A worker says that it is ready. @throws DrainingError when it is to end */
+  ready(number: number): void {
+    const worker = this.find(number)
+    if (worker?.state === 'ready' || worker?.state === 'suspect') return
+    if (worker === undefined || worker.isToEnd || !worker.move('ready'))
+      throw new DrainingError(`Worker ${number} can't get ready: it is to end`)
+    this.#router.setState(number, 'ready')
+    this.#watches.set(worker, this.#watch(worker))
+    this.#options.events.ready(worker)
+  }
+
+  /** A worker asks to be let go. */
+  retire(number: number): void {
+    const worker = this.find(number)
+    const slot = worker && this.#slotOf(worker)
+    if (slot === undefined || slot.worker !== worker || this.#stopped) return
+    const { error: tell } = this.#options.events
+    slot.retire().catch((error: unknown) => tell(error, `${worker} could not be let go`))
+  }
+
+  /**
+   * Puts a new worker in each place, one after the other, each before the old one goes.
+   *
+   * @throws WorkerBootError, at the first that does not get ready: those not replaced by then go on. DrainingError
+   */
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#generation++
+      for (const slot of this.#slots) {
+        this.#assertOpen()
+        await slot.replace()
+      }
+    })
+  }
+
+  /** Makes them more or fewer. @throws WorkerBootError when a new one does not get ready: there are then as many as before. DrainingError */
+  scale(size: number): Promise<void> {
+    return this.#inTurn(async () => {
+      const more = Array.from({ length: size - this.size }, () => new Slot(this))
+      this.#slots = [...this.#slots, ...more]
+      try {
+        await Promise.all(more.map((slot) => slot.start()))
+      } catch (error) {
+        await this.#remove(more)
+        throw error
+      }
+      await this.#remove(this.#slots.slice(size))
+    })
   }
 
   /** Starts no worker any more. Those that live go on. */
   stop(): void {
     this.#stopped = true
     for (const slot of this.#slots) slot.stop()
+    for (const watch of this.#watches.values()) watch.stop()
   }
 
   killAll(): void {
-    for (const worker of this.workers) worker.kill('SIGKILL')
-  }
-}
-
-/** One place in the pool. */
-class Slot {
-  worker: WorkerProcess | undefined
-  readonly #pool: WorkerPool
-  readonly #backoff = new Backoff()
-  #timer: NodeJS.Timeout | undefined
-
-  constructor(pool: WorkerPool) {
-    this.#pool = pool
+    for (const worker of this.workers) worker.kill({ kind: 'told', text: 'all were to end' })
   }
 
-  /** Starts a worker; resolves when it is ready. */
-  async launch(): Promise<void> {
-    const { options, router } = this.#pool
-    const { bootTimeout, fork, maxFrameBytes } = options
-    const worker = new WorkerProcess(fork, maxFrameBytes)
-    this.worker = worker
-    if (worker.link)
-      router.attach(worker.number, worker.link, { left: (reason) => worker.linkEnded(reason) })
-    const timer = setTimeout(
-      () => worker.kill('SIGKILL', new Error(`it took more than ${bootTimeout} ms`)),
-      bootTimeout,
-    )
-    const exited = worker.exited.then((exit) => {
-      this.#exited(worker, exit)
-      throw bootError(worker, fork.exec, exit.reason)
-    })
-    await Promise.race([worker.ready, exited]).finally(() => clearTimeout(timer))
+  fork(): WorkerProcess {
+    const { clock, events, fork, maxFrameBytes } = this.#options
+    const worker = new WorkerProcess(fork, { clock, generation: this.#generation, maxFrameBytes })
+    const left = (reason: Error | undefined) => worker.linkEnded(reason)
+    if (worker.link !== undefined) this.#router.attach(worker.number, worker.link, { left })
+    events.forked(worker)
+    return worker
   }
 
-  stop(): void {
-    clearTimeout(this.#timer)
-  }
-
-  #exited(worker: WorkerProcess, exit: WorkerExit): void {
-    const lived = performance.now() - worker.startedAt
-    const failed = worker.state === 'booting' || lived < STABLE_AFTER
-    worker.state = 'dead'
-    this.worker = undefined
-    this.#restart(failed)
-    this.#pool.options.onExit(worker, exit)
-  }
-
-  /** Starts the next worker: at once, or later the more often the last ones have failed. */
-  #restart(failed: boolean): void {
-    if (this.#pool.stopped) return
-    const delay = failed ? this.#backoff.next(performance.now()) : 0
-    this.#timer = setTimeout(() => this.#relaunch(), delay)
-  }
-
-  async #relaunch(): Promise<void> {
-    try {
-      await this.launch()
-    } catch (error) {
-      if (this.#pool.stopped) return
-      this.#pool.options.onError(error)
-      // When fork itself failed there is no process whose end would bring the next attempt.
-      if (!(error instanceof WorkerBootError)) this.#restart(true)
+  async end(worker: WorkerProcess): Promise<void> {
+    const { clock, drainTimeout, events } = this.#options
+    const deadline = clock.now() + drainTimeout
+    this.#unwatch(worker)
+    if (worker.state !== 'booting' && worker.move('draining')) {
+      this.#router.setState(worker.number, 'draining')
+      events.draining(worker)
     }
+    await this.ending.drain(worker, drainTimeout)
+    await this.ending.finish(worker, deadline)
+  }
+
+  exited(worker: WorkerProcess, exit: WorkerExit): void {
+    this.#unwatch(worker)
+    this.#options.events.exited(worker, exit)
+  }
+
+  failed(error: unknown): void {
+    this.#options.events.error(error, 'a worker could not be started again')
+  }
+
+  rests(): void {
+    this.#options.events.resting(this.#slots.filter(({ resting }) => resting).length)
+  }
+
+  /** One at a time: each begins when the one before is over, however that ended. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.#lastTurn.then(() => {
+      this.#assertOpen()
+      return run()
+    })
+    this.#lastTurn = turn.catch(() => {}) // Its caller is told.
+    return turn
+  }
+
+  #assertOpen(): void {
+    if (this.#stopped) throw new DrainingError('The cluster is being closed')
+  }
+
+  async #remove(slots: readonly Slot[]): Promise<void> {
+    for (const slot of slots) slot.stop()
+    await Promise.all(slots.flatMap(({ processes }) => processes).map((one) => this.end(one)))
+    this.#slots = this.#slots.filter((slot) => !slots.includes(slot))
+  }
+
+  #watch(worker: WorkerProcess): Watch {
+    const { clock, events, liveness, recycle } = this.#options
+    const { beat } = this.#clients.create(workerControl, { to: worker.number })
+    return new Watch(worker, {
+      clock,
+      liveness,
+      recycle,
+      beat: () => beat(),
+      suspect: (silentMs) => {
+        this.#router.setState(worker.number, 'suspect')
+        events.suspect(worker, silentMs)
+      },
+      recovered: () => {
+        this.#router.setState(worker.number, 'ready')
+        events.recovered(worker)
+      },
+      stuck: (silentMs, report) => events.stuck(worker, silentMs, report),
+      unfit: (reason) => {
+        events.recycle(worker, reason)
+        this.#recycle(worker)
+      },
+    })
+  }
+
+  #unwatch(worker: WorkerProcess): void {
+    this.#watches.get(worker)?.stop()
+    this.#watches.delete(worker)
+  }
+
+  #recycle(worker: WorkerProcess): void {
+    this.#inTurn(async () => {
+      const slot = this.#slotOf(worker)
+      if (slot?.worker === worker) await slot.replace()
+    }).catch((error: unknown) => {
+      if (!this.#stopped) this.#options.events.error(error, `${worker} could not be replaced`)
+    })
+  }
+
+  #slotOf(worker: WorkerProcess): Slot | undefined {
+    return this.#slots.find(({ processes }) => processes.includes(worker))
   }
 }

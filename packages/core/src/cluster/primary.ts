@@ -1,105 +1,51 @@
 // The primary: starts the workers, keeps their number, and talks with them.
 
 import cluster from 'node:cluster'
-import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { EventEmitter } from 'eventemitter3'
 import { nanoid } from 'nanoid'
-import { call } from '../call.js'
 import { ClusterPeer } from '../cluster-peer.js'
-import { DrainingError, InvalidOptionError, NotPrimaryError } from '../errors.js'
+import { NoWorkerError, NotPrimaryError, WorkerBootError } from '../errors.js'
 import { Peer } from '../peer.js'
-import { Route } from '../routing.js'
-import { primaryControl, workerControl } from './control.js'
+import { holdingClock } from './clock.js'
+import { primaryControl } from './control.js'
+import type { PrimaryEvents, WorkerInfo } from './events.js'
+import { BOOT_FAILED } from './exit.js'
+import { foreignSettings } from './fork.js'
+import { type ClusterStats, gatherStats } from './gather-stats.js'
+import { type CheckedOptions, checkOptions, checkWorkers, type PrimaryOptions } from './options.js'
 import { WorkerPool } from './pool.js'
-import { atMost, printError, surroundings } from './process.js'
+import { atMost, surroundings } from './process.js'
 import { Router } from './router.js'
-import { closeOnSignals } from './signals.js'
-import type { WorkerExit, WorkerProcess, WorkerState } from './supervisor.js'
-
-/** How a cluster is started. */
-export interface PrimaryOptions {
-  /** The module that each worker runs. */
-  readonly exec: URL | string
-  /** How many workers. Default: one for each core */
-  readonly workers?: number
-  /** Arguments that each worker finds in `process.argv`. Default none */
-  readonly args?: readonly string[]
-  /** Options of Node itself for each worker. Default: the primary's own */
-  readonly execArgv?: readonly string[]
-  /** Variables added to each worker's environment. */
-  readonly env?: Readonly<Record<string, string | undefined>>
-  /** Milliseconds from fork to `worker.ready()`; a worker that takes longer is killed. Default 30 000 */
-  readonly bootTimeout?: number
-  /** Milliseconds that `close()` gives requests that are running; workers that are not done then are killed. Default 25 000 */
-  readonly shutdownTimeout?: number
-  /** Whether SIGINT and SIGTERM drain the cluster and end the process with code 0; a second one ends it at once. Default `true` */
-  readonly signals?: boolean
-  /**
-   * Runs before the first worker is started: serve here what workers call while they boot. What it throws makes `startPrimary` fail.
-   * Default: nothing
-   */
-  readonly setup?: (primary: Primary) => unknown
-  /** The largest message, in bytes; the workers must be given the same. Default 16 MiB */
-  readonly maxFrameBytes?: number
-  /**
-   * Whether the error of a failed call shows the line that made the call. It costs some microseconds with every call.
-   * Default: when NODE_ENV is "development"
-   */
-  readonly callSites?: boolean
-  /** Gets what a subscriber in the primary throws when no publisher waits for it. Default: prints it on stderr */
-  readonly onError?: (error: unknown, where: string) => void
-}
-
-/** One worker, as `primary.workers` shows it. */
-export interface WorkerInfo {
-  readonly number: number
-  readonly pid: number | undefined
-  readonly state: WorkerState
-  /** Calls from the primary that it has not answered. */
-  readonly pending: number
-}
-
-/** Milliseconds that a worker which has drained gets to end its process. */
-const EXIT_GRACE = 1_000
-
-/** What happens in a cluster's life. */
-export interface PrimaryEvents {
-  'worker.ready': [worker: WorkerInfo]
-  /** A process ended. `expected`: because it was told to. */
-  'worker.exit': [worker: WorkerInfo, exit: WorkerExit & { readonly expected: boolean }]
-}
+import { heedSignals } from './signals.js'
+import type { WorkerProcess } from './worker-process.js'
 
 /**
  * Starts the workers and resolves when all of them are ready.
  *
- * @throws InvalidOptionError; NotPrimaryError in a worker; WorkerBootError when a worker exits or hangs before it is ready (the others are then stopped)
+ * @throws InvalidOptionError; NotPrimaryError in a worker; WorkerBootError when a worker exits or hangs before it is ready (the others are then
+ *   stopped, and a process that does not catch the error ends with code 3)
  */
 export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   if (!cluster.isPrimary)
     throw new NotPrimaryError(
       'startPrimary() was called in a worker; there, call joinCluster(). Give startPrimary({ exec }) a module of its own',
     )
-  const primary = new Primary(checked(options))
+  const primary = new Primary(checkOptions(options))
   await primary.start()
   return primary
 }
 
-type Optional = 'execArgv' | 'maxFrameBytes' | 'callSites'
-type CheckedOptions = Required<Omit<PrimaryOptions, Optional | 'exec'>> & {
-  readonly [K in Optional]: PrimaryOptions[K] | undefined
-} & {
-  readonly exec: string
-}
+/** What a cluster is doing. `degraded`: some places have failed so often that they are left alone for a while. */
+export type PrimaryState = 'starting' | 'running' | 'degraded' | 'closing' | 'closed'
 
 /** The primary of a cluster. Made by {@link startPrimary}. */
 export class Primary extends ClusterPeer {
   /** Tells of the cluster's life. */
   readonly events: EventEmitter<PrimaryEvents> = new EventEmitter()
   readonly #options: CheckedOptions
-  readonly #router: Router
   readonly #pool: WorkerPool
-  #stopSignals: () => void = () => {}
+  #state: PrimaryState = 'starting'
+  #ignoreSignals: () => void = () => {}
   #closing: Promise<void> | undefined
 
   constructor(options: CheckedOptions) {
@@ -115,25 +61,17 @@ export class Primary extends ClusterPeer {
     )
     super(router.peer, options.onError)
     this.#options = options
-    this.#router = router
-    const { exec, args, execArgv, env } = options
-    this.#pool = new WorkerPool(router, {
-      size: options.workers,
-      fork: { exec, args, execArgv, env },
-      bootTimeout: options.bootTimeout,
-      maxFrameBytes: options.maxFrameBytes,
-      onReady: (worker) => this.#emit('worker.ready', this.#infoOf(worker)),
-      onExit: (worker, exit) =>
-        this.#emit('worker.exit', this.#infoOf(worker), {
-          ...exit,
-          expected: worker.isExpectedToEnd || this.#closing !== undefined,
-        }),
-      onError: (error) => options.onError(error, 'a worker could not be started again'),
-    })
+    this.#pool = this.#createPool(router)
     this.serve(primaryControl, {
-      ready: (_input, { from }) => this.#ready(from.number),
-      retire: (_input, { from }) => this.#retire(from.number),
+      ready: (_input, { from }) => this.#pool.ready(from.number),
+      retire: (_input, { from }) => this.#pool.retire(from.number),
+      failing: ({ error }, { from }) => this.#pool.failing(from.number, error),
     })
+  }
+
+  /** What it is doing. */
+  get state(): PrimaryState {
+    return this.#state
   }
 
   /** The workers that live, in the order in which they were started. */
@@ -143,11 +81,8 @@ export class Primary extends ClusterPeer {
 
   /** Called once, by `startPrimary`. */
   async start(): Promise<void> {
-    if (this.#options.signals)
-      this.#stopSignals = closeOnSignals(
-        () => this.close(),
-        () => this.#pool.killAll(),
-      )
+    warnOfForeignSettings()
+    if (this.#options.signals) this.#heedSignals()
     try {
       await this.#options.setup(this)
       await this.#pool.start()
@@ -155,8 +90,49 @@ export class Primary extends ClusterPeer {
       this.#pool.stop()
       this.#pool.killAll()
       await this.close()
+      if (error instanceof WorkerBootError) exitWithIfUncaught(error, BOOT_FAILED)
       throw error
     }
+    if (this.#state === 'starting') this.#state = 'running'
+    // PM2's `wait_ready`. Nobody else expects a word from here.
+    if (process.env.pm_id !== undefined) process.send?.('ready')
+  }
+
+  /**
+   * Replaces all workers by new ones, one after the other: each new one is ready before the old one stops taking requests, and the old one
+   * finishes what it has begun. Begins when what was called before it (another reload, `scale`) is done.
+   *
+   * @throws WorkerBootError when a new worker does not get ready: the old ones that have not been replaced go on; DrainingError when the cluster is closed
+   */
+  async reload(): Promise<void> {
+    const generation = this.#pool.generation + 1
+    this.#emit('reload.start', { generation })
+    try {
+      await this.#pool.reload()
+    } catch (error) {
+      this.#emit('reload.aborted', { generation, error })
+      throw error
+    }
+    this.#emit('reload.done', { generation })
+  }
+
+  /**
+   * Makes the workers more or fewer. Those that go finish what they have begun. Begins when what was called before it is done.
+   *
+   * @throws InvalidOptionError; WorkerBootError when a new worker does not get ready (there are then as many as before); DrainingError
+   */
+  async scale(workers: number): Promise<void> {
+    checkWorkers(workers, 'primary.scale(workers)')
+    await this.#pool.scale(workers)
+    this.#emit('scaled', { workers })
+  }
+
+  /**
+   * Asks every worker what it has done since its start: calls, requests, errors and times, by procedure, and the same of the primary and of all
+   * together. A worker that does not answer within 5 s is left out.
+   */
+  stats(): Promise<ClusterStats> {
+    return gatherStats(this.peer, this.workers)
   }
 
   /**
@@ -164,66 +140,87 @@ export class Primary extends ClusterPeer {
    * Resolves when no worker is left.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    this.#closing ??= this.#close(this.#options.shutdownTimeout)
     return this.#closing
   }
 
-  async #close(): Promise<void> {
-    const { shutdownTimeout } = this.#options
-    const deadline = performance.now() + shutdownTimeout
+  async #close(graceMs: number): Promise<void> {
+    this.#state = 'closing'
+    this.#emit('closing')
+    const { ending, workers } = this.#pool
+    const deadline = holdingClock.now() + graceMs
     this.#pool.stop()
-    const { workers } = this.#pool
     // All at once: what the front waits for may be what a worker's hook ends. Until the last is done, they go on answering each other.
-    const drains = workers.map((worker) => this.#drain(worker, shutdownTimeout))
-    await atMost(shutdownTimeout, Promise.all([this.runDrainHooks(), ...drains]))
-    await Promise.all(workers.map((worker) => this.#end(worker, deadline)))
+    const drains = workers.map((worker) => ending.drain(worker, graceMs))
+    await atMost(graceMs, Promise.all([this.runDrainHooks(), ...drains]))
+    await Promise.all(workers.map((worker) => ending.finish(worker, deadline)))
     this.peer.close('the cluster was closed')
-    this.#stopSignals()
+    this.#ignoreSignals()
+    this.#state = 'closed'
   }
 
-  #ready(number: number): void {
-    const worker = this.#pool.find(number)
-    if (worker === undefined || worker.state === 'draining')
-      throw new DrainingError(`Worker ${number} can't get ready: it is to end`)
-    this.#pool.ready(worker)
+  #createPool(router: Router): WorkerPool {
+    const options = this.#options
+    const { exec, args, execArgv, env, watchdog } = options
+    const tell =
+      <E extends keyof PrimaryEvents>(event: E) =>
+      (worker: WorkerProcess) =>
+        this.#emit(event, ...([this.#infoOf(worker)] as never))
+    return new WorkerPool(router, {
+      ...options,
+      size: options.workers,
+      fork: { exec, args, execArgv, env, watchdog },
+      clock: holdingClock,
+      events: {
+        forked: tell('worker.fork'),
+        ready: tell('worker.ready'),
+        recovered: tell('worker.recovered'),
+        draining: tell('worker.draining'),
+        suspect: (worker, silentMs) =>
+          this.#emit('worker.suspect', this.#infoOf(worker), { silentMs }),
+        stuck: (worker, silentMs, report) =>
+          this.#emit('worker.stuck', this.#infoOf(worker), { silentMs, report }),
+        recycle: (worker, reason) =>
+          this.#emit('worker.recycle', this.#infoOf(worker), { reason }),
+        exited: (worker, exit) => {
+          const expected = exit.kind === 'told' || this.#closing !== undefined
+          this.#emit('worker.exit', this.#infoOf(worker), { ...exit, expected })
+        },
+        resting: (places) => this.#rest(places),
+        error: options.onError,
+      },
+    })
   }
 
-  /** Lets one worker finish and end; the pool then starts another in its place. */
-  async #retire(number: number): Promise<void> {
-    const worker = this.#pool.find(number)
-    if (worker === undefined || worker.state !== 'ready' || this.#closing !== undefined) return
-    const { shutdownTimeout } = this.#options
-    const deadline = performance.now() + shutdownTimeout
-    worker.isExpectedToEnd = true
-    this.#router.setState(number, 'draining')
-    // Not awaited: this call is itself something that the worker waits for.
-    const ended = this.#drain(worker, shutdownTimeout).then(() => this.#end(worker, deadline))
-    ended.catch((error: unknown) =>
-      this.#options.onError(error, `worker ${number} could not be ended`),
-    )
+  #heedSignals(): void {
+    this.#ignoreSignals = heedSignals({
+      drain: () => this.close(),
+      forced: () => this.#pool.ending.forced,
+      kill: () => this.#pool.killAll(),
+      reload: () =>
+        this.reload().catch((error: unknown) =>
+          this.#options.onError(error, 'the reload that SIGHUP asked for'),
+        ),
+    })
   }
 
-  /** Lets a worker finish; resolves when it has, or never will. */
-  async #drain(worker: WorkerProcess, graceMs: number): Promise<void> {
-    if (worker.state !== 'ready') return worker.kill('SIGKILL') // It has not begun anything.
-    const route = new Route(this.peer, workerControl.drain, { to: worker.number })
-    try {
-      await call({ route, input: { graceMs }, options: { timeout: graceMs + 500 } })
-    } catch {
-      worker.kill('SIGKILL') // It is gone, or stuck: either way there is nothing to wait for.
+  /** So many places have failed too often. */
+  #rest(resting: number): void {
+    const { waiting } = this.peer
+    if (this.#closing !== undefined) return
+    if (resting === 0) {
+      this.#state = 'running'
+      waiting.open()
+      return this.#emit('recovered')
     }
-  }
-
-  /** Ends a worker that has drained, which takes no time; by force when it does. */
-  async #end(worker: WorkerProcess, deadline: number): Promise<void> {
-    if (worker.state === 'dead') return
-    worker.state = 'draining'
-    this.#router.setState(worker.number, 'draining')
-    const kill = () => worker.kill('SIGKILL')
-    const timer = setTimeout(kill, Math.max(0, deadline - performance.now()) + EXIT_GRACE)
-    await worker.link?.close()
-    await worker.exited
-    clearTimeout(timer)
+    this.#state = 'degraded'
+    this.#emit('degraded', { resting, workers: this.#pool.size })
+    if (resting < this.#pool.size) return
+    const why = 'every worker has failed again and again; see what they have printed'
+    waiting.shut(new NoWorkerError(`No worker is there, and none is expected soon: ${why}`))
+    if (this.#options.crashLoop === 'wait') return
+    this.#options.onError(new WorkerBootError(`The cluster is closed: ${why}`), 'crash loop')
+    this.close().finally(() => process.exit(1))
   }
 
   /** A listener is the user's: what it throws is told, and goes no further. */
@@ -235,50 +232,37 @@ export class Primary extends ClusterPeer {
     }
   }
 
-  #infoOf({ number, pid, state }: WorkerProcess): WorkerInfo {
-    return { number, pid, state, pending: this.peer.directory.get(number)?.pending ?? 0 }
+  #infoOf(worker: WorkerProcess): WorkerInfo {
+    const { number, pid, state, generation, startedAt, vitals } = worker
+    return {
+      number,
+      pid,
+      state,
+      generation,
+      uptime: holdingClock.now() - startedAt,
+      restarts: this.#pool.restartsOf(worker),
+      pending: this.peer.directory.get(number)?.pending ?? 0,
+      rss: vitals?.rss,
+      utilization: vitals?.utilization,
+    }
   }
 }
 
-function checked(options: PrimaryOptions): CheckedOptions {
-  const {
-    exec,
-    workers = availableParallelism(),
-    args = [],
-    env = {},
-    bootTimeout = 30_000,
-    shutdownTimeout = 25_000,
-    signals = true,
-    setup = () => {},
-    onError = printError,
-  } = options ?? {}
-  if (!(exec instanceof URL) && typeof exec !== 'string')
-    throw new InvalidOptionError(
-      'startPrimary({ exec }): the module that each worker runs is needed, a file URL or a path',
+function warnOfForeignSettings(): void {
+  const names = foreignSettings()
+  if (names.length > 0)
+    process.emitWarning(
+      `cluster.setupPrimary() has been called with ${names.join(', ')}, perhaps by another library. Clusterwire's workers are started without that: pass exec, args, execArgv and env to startPrimary()`,
+      { type: 'ClusterwireWarning', code: 'CLUSTERWIRE_FOREIGN_SETTINGS' },
     )
-  if (!Number.isInteger(workers) || workers < 1 || workers > 1024)
-    throw new InvalidOptionError(
-      `startPrimary({ workers }): a whole number from 1 to 1024 is allowed, got ${String(workers)}`,
-    )
-  for (const [name, value] of Object.entries({ bootTimeout, shutdownTimeout }))
-    if (!(value > 0 && value < 2 ** 31))
-      throw new InvalidOptionError(
-        `startPrimary({ ${name} }): milliseconds, more than 0 and less than 2^31, are allowed, got ${String(value)}`,
-      )
-  const { callSites, execArgv, maxFrameBytes } = options
-  const path = typeof exec === 'string' && !exec.startsWith('file:') ? exec : fileURLToPath(exec)
-  return {
-    exec: path,
-    workers,
-    args,
-    env,
-    bootTimeout,
-    shutdownTimeout,
-    signals,
-    setup,
-    onError,
-    execArgv,
-    maxFrameBytes,
-    callSites,
-  }
+}
+
+/** A supervisor is to tell a program that does not start from one that has crashed. */
+function exitWithIfUncaught(error: Error, code: number): void {
+  process.on('uncaughtExceptionMonitor', (uncaught) => {
+    if (uncaught !== error) return
+    process.on('exit', () => {
+      process.exitCode = code
+    })
+  })
 }

@@ -44,12 +44,17 @@ export function surroundings(callSites: boolean | undefined): Surroundings {
 
 type Surroundings = Pick<PeerOptions, 'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels'>
 
-/** Resolves when the work is done, whatever came of it, or when so many milliseconds have passed. */
-export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+/** Waits until the work is done, whatever came of it, for so many milliseconds at most. Whether it was. */
+export async function atMost(ms: number, work: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms))
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, ms), false)
   })
-  await Promise.race([work, late])
+  const done = work.then(
+    () => true,
+    () => true,
+  )
+  const inTime = await Promise.race([done, late])
   clearTimeout(timer)
+  return inTime
 }

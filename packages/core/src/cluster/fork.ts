@@ -1,0 +1,52 @@
+// One fork of node:cluster, with settings of our own.
+
+import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
+
+/** How workers are started. */
+export interface ForkOptions {
+  readonly exec: string
+  readonly args: readonly string[]
+  readonly execArgv: readonly string[] | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Whether it has a watchdog thread. */
+  readonly watchdog: boolean
+}
+
+/** The file descriptors that a worker has besides Node's own: its link, and what its watchdog writes to. */
+export const LINK_FD = 4
+export const WATCHDOG_FD = 5
+
+/** The environment variables that tell a worker so. */
+export const LINK_ENV = 'CLUSTERWIRE_LINK_FD'
+export const WATCHDOG_ENV = 'CLUSTERWIRE_WATCHDOG_FD'
+
+/** Settings that Clusterwire makes no use of when they are the defaults, or has options for. */
+const EXPECTED = new Set(['args', 'exec', 'execArgv', 'silent'])
+
+/** Forks, and leaves the process's settings as they were: it may fork workers of its own. @throws what fork throws */
+export function forkWorker({ exec, args, execArgv, env, watchdog }: ForkOptions): Worker {
+  const global = cluster as { settings: ClusterSettings }
+  const before = global.settings
+  global.settings = {}
+  try {
+    cluster.setupPrimary({
+      exec,
+      args: [...args],
+      execArgv: [...(execArgv ?? process.execArgv)],
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe', ...(watchdog ? ['pipe'] : [])],
+    } as ClusterSettings)
+    const fds = { [LINK_ENV]: String(LINK_FD), ...(watchdog && { [WATCHDOG_ENV]: String(WATCHDOG_FD) }) }
+    return cluster.fork({ ...env, ...fds })
+  } finally {
+    global.settings = before
+  }
+}
+
+/** What another library has set up in `node:cluster` that does not hold for our workers, by name. */
+export function foreignSettings(): string[] {
+  const { silent, ...settings } = cluster.settings as Record<string, unknown>
+  const names = Object.keys(settings).filter(
+    (name) => !EXPECTED.has(name) && settings[name] !== undefined,
+  )
+  return silent === true ? [...names, 'silent'] : names
+}

@@ -1,0 +1,229 @@
+// What `startPrimary` is given, checked: each error says what was given and what is allowed.
+
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { InvalidOptionError } from '../errors.js'
+import type { LivenessOptions } from './heartbeat.js'
+import type { Primary } from './primary.js'
+import { printError } from './process.js'
+import type { RecycleOptions } from './recycle.js'
+import type { RestartOptions } from './restarts.js'
+
+/** How a cluster is started. */
+export interface PrimaryOptions {
+  /** The module that each worker runs. */
+  readonly exec: URL | string
+  /** How many workers. Default: one for each core */
+  readonly workers?: number | undefined
+  /** Arguments that each worker finds in `process.argv`. Default none */
+  readonly args?: readonly string[] | undefined
+  /** Options of Node itself for each worker. Default: the primary's own */
+  readonly execArgv?: readonly string[] | undefined
+  /** Variables added to each worker's environment. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** Milliseconds from fork to `worker.ready()`; a worker that takes longer is killed. Default 30 000 */
+  readonly bootTimeout?: number | undefined
+  /** Milliseconds that a worker which is replaced or let go may take to finish what it has begun. Default 25 000 */
+  readonly drainTimeout?: number | undefined
+  /** Milliseconds that `close()` gives requests that are running; workers that are not done then are killed. Default 25 000 */
+  readonly shutdownTimeout?: number | undefined
+  /** When a worker that does not answer is suspect, and when it is ended. */
+  readonly liveness?: Partial<LivenessOptions> | undefined
+  /**
+   * How often workers may fail: 5 times in 30 s in one place, by default; then that place is left alone for the rest of the time. When all of
+   * them are, `crashLoop` says what follows.
+   */
+  readonly restarts?: Partial<RestartOptions> | undefined
+  /**
+   * What follows when every place in the cluster has failed too often: `exit` closes the cluster and ends the process with code 1; with `wait`,
+   * calls fail with `NO_WORKER` at once until a worker starts well again. Default `exit`
+   */
+  readonly crashLoop?: 'exit' | 'wait' | undefined
+  /** When workers are replaced before they do harm. Default: only one whose handlers never end */
+  readonly recycle?: RecycleOptions | undefined
+  /**
+   * Whether each worker has a watchdog thread: it tells what a stuck worker was doing, and ends a blocked one whose primary is gone. It takes
+   * some 8 MiB of memory. Default `true`
+   */
+  readonly watchdog?: boolean | undefined
+  /**
+   * Whether signals to this process are the cluster's: SIGINT and SIGTERM drain it and end the process with code 0 (a second one ends it at
+   * once), SIGHUP reloads it, and an error that nothing catches closes it before the process ends with code 1. Default `true`
+   */
+  readonly signals?: boolean | undefined
+  /**
+   * Runs before the first worker is started: serve here what workers call while they boot. What it throws makes `startPrimary` fail.
+   * Default: nothing
+   */
+  readonly setup?: ((primary: Primary) => unknown) | undefined
+  /** The largest message, in bytes; the workers must be given the same. Default 16 MiB */
+  readonly maxFrameBytes?: number | undefined
+  /**
+   * Whether the error of a failed call shows the line that made the call. It costs some microseconds with every call.
+   * Default: when NODE_ENV is "development"
+   */
+  readonly callSites?: boolean | undefined
+  /** Gets what a subscriber or an event's listener in the primary throws. Default: prints it on stderr */
+  readonly onError?: ((error: unknown, where: string) => void) | undefined
+}
+
+/** The same with nothing left open. */
+export interface CheckedOptions {
+  readonly exec: string
+  readonly workers: number
+  readonly args: readonly string[]
+  readonly execArgv: readonly string[] | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly bootTimeout: number
+  readonly drainTimeout: number
+  readonly shutdownTimeout: number
+  readonly liveness: LivenessOptions
+  readonly restarts: RestartOptions
+  readonly crashLoop: 'exit' | 'wait'
+  readonly recycle: RecycleOptions
+  readonly watchdog: boolean
+  readonly signals: boolean
+  readonly setup: (primary: Primary) => unknown
+  readonly maxFrameBytes: number | undefined
+  readonly callSites: boolean | undefined
+  readonly onError: (error: unknown, where: string) => void
+}
+
+const MAX_WORKERS = 1_024
+
+/** Checks options. Throws InvalidOptionError. */
+export function checkOptions(options: PrimaryOptions): CheckedOptions {
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidOptionError(
+      `startPrimary(options): an object with at least { exec } is needed, got ${show(options)}`,
+    )
+  const { callSites, execArgv, maxFrameBytes } = options
+  const checked: CheckedOptions = {
+    exec: pathOf(options.exec),
+    workers: options.workers ?? availableParallelism(),
+    args: options.args ?? [],
+    execArgv,
+    env: options.env ?? {},
+    bootTimeout: options.bootTimeout ?? 30_000,
+    drainTimeout: options.drainTimeout ?? 25_000,
+    shutdownTimeout: options.shutdownTimeout ?? 25_000,
+    liveness: { interval: 1_000, suspectAfter: 2_000, stuckAfter: 10_000, ...options.liveness },
+    restarts: { maxRestarts: 5, window: 30_000, ...options.restarts },
+    crashLoop: options.crashLoop ?? 'exit',
+    recycle: options.recycle ?? {},
+    watchdog: options.watchdog ?? true,
+    signals: options.signals ?? true,
+    setup: options.setup ?? (() => {}),
+    maxFrameBytes,
+    callSites,
+    onError: options.onError ?? printError,
+  }
+  checkWorkers(checked.workers, 'startPrimary({ workers })')
+  checkTimes(checked)
+  checkRecycle(checked.recycle)
+  checkKinds(checked)
+  return checked
+}
+
+/** @param where what was called, for the message. @throws InvalidOptionError */
+export function checkWorkers(workers: unknown, where: string): void {
+  refuseUnless(
+    Number.isInteger(workers) && (workers as number) >= 1 && (workers as number) <= MAX_WORKERS,
+    `${where}: a whole number from 1 to ${MAX_WORKERS} is allowed, got ${show(workers)}`,
+  )
+}
+
+function checkTimes({ bootTimeout, drainTimeout, shutdownTimeout, liveness, restarts }: CheckedOptions): void {
+  const { interval, suspectAfter, stuckAfter } = liveness
+  const times = {
+    bootTimeout,
+    drainTimeout,
+    shutdownTimeout,
+    'liveness.interval': interval,
+    'liveness.suspectAfter': suspectAfter,
+    'liveness.stuckAfter': stuckAfter,
+    'restarts.window': restarts.window,
+  }
+  for (const [name, value] of Object.entries(times))
+    refuseUnless(
+      typeof value === 'number' && value > 0 && value < 2 ** 31,
+      `startPrimary({ ${name} }): milliseconds, more than 0 and less than 2^31, are allowed, got ${show(value)}`,
+    )
+  refuseUnless(
+    interval <= suspectAfter && suspectAfter <= stuckAfter,
+    `startPrimary({ liveness }): interval (${interval}), suspectAfter (${suspectAfter}) and stuckAfter (${stuckAfter}) must not be in falling order`,
+  )
+  refuseUnless(
+    Number.isInteger(restarts.maxRestarts) && restarts.maxRestarts >= 0,
+    `startPrimary({ restarts.maxRestarts }): a whole number, 0 or more, is allowed, got ${show(restarts.maxRestarts)}`,
+  )
+}
+
+function checkRecycle(recycle: RecycleOptions): void {
+  const { maxRss, maxAge, maxRequests, maxAbandoned, ...others } = recycle
+  for (const [name, value] of Object.entries({ maxRss, maxAge, maxRequests, maxAbandoned }))
+    refuseUnless(
+      value === undefined || (typeof value === 'number' && value > 0),
+      `startPrimary({ recycle.${name} }): a number, more than 0, is allowed, got ${show(value)}`,
+    )
+  const [unknown] = Object.keys(others)
+  refuseUnless(
+    unknown === undefined,
+    `startPrimary({ recycle.${unknown} }): there is no such limit; there are maxRss, maxAge, maxRequests and maxAbandoned`,
+  )
+}
+
+function checkKinds({ args, execArgv, env, crashLoop, signals, watchdog, setup, onError, maxFrameBytes }: CheckedOptions): void {
+  const isTexts = (value: unknown) =>
+    Array.isArray(value) && value.every((item) => typeof item === 'string')
+  refuseUnless(isTexts(args), `startPrimary({ args }): a list of texts is allowed, got ${show(args)}`)
+  refuseUnless(
+    execArgv === undefined || isTexts(execArgv),
+    `startPrimary({ execArgv }): a list of texts is allowed, got ${show(execArgv)}`,
+  )
+  refuseUnless(
+    typeof env === 'object' && env !== null,
+    `startPrimary({ env }): an object of variables is allowed, got ${show(env)}`,
+  )
+  refuseUnless(
+    crashLoop === 'exit' || crashLoop === 'wait',
+    `startPrimary({ crashLoop }): "exit" or "wait" is allowed, got ${show(crashLoop)}`,
+  )
+  for (const [name, value] of Object.entries({ signals, watchdog }))
+    refuseUnless(
+      typeof value === 'boolean',
+      `startPrimary({ ${name} }): true or false is allowed, got ${show(value)}`,
+    )
+  for (const [name, value] of Object.entries({ setup, onError }))
+    refuseUnless(
+      typeof value === 'function',
+      `startPrimary({ ${name} }): a function is allowed, got ${show(value)}`,
+    )
+  refuseUnless(
+    maxFrameBytes === undefined || (Number.isInteger(maxFrameBytes) && maxFrameBytes >= 1_024 && maxFrameBytes < 2 ** 30),
+    `startPrimary({ maxFrameBytes }): bytes, 1 024 or more and less than 2^30, are allowed, got ${show(maxFrameBytes)}`,
+  )
+}
+
+function pathOf(exec: URL | string): string {
+  refuseUnless(
+    exec instanceof URL || (typeof exec === 'string' && exec !== ''),
+    `startPrimary({ exec }): the module that each worker runs is needed, a file URL or a path, got ${show(exec)}`,
+  )
+  if (typeof exec === 'string' && !exec.startsWith('file:')) return exec
+  const url = new URL(exec)
+  refuseUnless(
+    url.protocol === 'file:',
+    `startPrimary({ exec }): a file URL or a path is allowed, got ${url.href}`,
+  )
+  return fileURLToPath(url)
+}
+
+function refuseUnless(fits: boolean, message: string): void {
+  if (!fits) throw new InvalidOptionError(message)
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}

@@ -1,0 +1,37 @@
+// What a worker says about itself with every heartbeat.
+
+import { type EventLoopUtilization, performance } from 'node:perf_hooks'
+import { z } from 'zod'
+
+/** A worker's own numbers. */
+export interface Vitals {
+  /** Resident memory, in bytes. */
+  readonly rss: number
+  /** The share of the last interval in which its event loop was busy, 0 to 1. */
+  readonly utilization: number
+  /** Requests that it has begun to handle since its start. */
+  readonly handled: number
+  /** Requests that are being handled. */
+  readonly serving: number
+  /** Handlers that go on although nobody waits for them any more. */
+  readonly abandoned: number
+}
+
+export const vitalsSchema: z.ZodObject<{ readonly [K in keyof Vitals]: z.ZodNumber }> = z.object({
+  rss: z.number(),
+  utilization: z.number(),
+  handled: z.number(),
+  serving: z.number(),
+  abandoned: z.number(),
+})
+
+/** What a process measures of itself; each time since the last. */
+export function createMeter(): () => Pick<Vitals, 'rss' | 'utilization'> {
+  let last: EventLoopUtilization = performance.eventLoopUtilization()
+  return () => {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, last)
+    last = now
+    return { rss: process.memoryUsage.rss(), utilization }
+  }
+}

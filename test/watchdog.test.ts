@@ -128,6 +128,17 @@ for (const [action, mark] of [
     expect(await line.inspect()).toEqual(report)
   })
 
+test('a script that gives itself the name of no file is reported under that name', async () => {
+  const worker = await startWorker()
+  await worker.begin('evaluate')
+  expect(await worker.line.inspect()).toMatchObject({
+    state: 'running',
+    stack: expect.objectContaining({
+      0: { functionName: '', file: 'file:%2F', line: 2, column: expect.any(Number) },
+    }),
+  })
+})
+
 for (const action of ['spin', 'waitOn'])
   test(`${action} goes on when it has been looked at, and comes to its end`, async () => {
     const worker = await startWorker()
@@ -215,6 +226,7 @@ test('the watchdog keeps no process alive', async () => {
 
 test('a stopped watchdog is silent, and its process goes on', async () => {
   const worker = await startWorker({ orphanGraceMs: 1 })
+  expect(await worker.line.inspect()).toEqual({ state: 'responsive' })
   await worker.begin('stop')
   await worker.printed('stop is over')
   expect(await worker.line.inspect()).toEqual({ state: 'silent' })

@@ -39,7 +39,8 @@ export interface StackFrame {
  * What a worker's main thread was doing:
  *
  * - `responsive`: its event loop turns. It is not stuck, whatever else is wrong.
- * - `running`: it runs JavaScript, or waits in it (`Atomics.wait`, a regular expression). The innermost call comes first.
+ * - `running`: it runs JavaScript, or waits in it (`Atomics.wait`, a regular expression). The innermost call comes first;
+ *   at most fifty are told, and none when finding them took too long.
  * - `native`: it has been in native code, or in a garbage collection, for half a second: a synchronous child process, for example.
  * - `debugged`: somebody has stopped it with a debugger.
  * - `silent`: the watchdog does not answer either. The whole process is stopped, gets no processor, or has no watchdog.
@@ -51,8 +52,8 @@ export type MainThreadReport =
   | { readonly state: 'debugged' }
   | { readonly state: 'silent' }
 
-/** Milliseconds to wait for a report: the watchdog takes at most half of them, a busy machine the rest. */
-const REPORT_WITHIN = 1_000
+/** Milliseconds to wait for a report: the watchdog's own limits add up to 2000, the rest is for a busy machine. */
+const REPORT_WITHIN = 2_500
 
 /** Characters that one report may have, which fifty frames never reach. */
 const MAX_LINE = 256 * 1_024
@@ -81,7 +82,8 @@ export class WatchdogLine {
   /**
    * Asks what the worker's main thread is doing. Does the worker no harm: code that is interrupted goes on. Never rejects.
    *
-   * @param withinMs milliseconds after which the answer is `silent`. Default 1000; an answer may take 500
+   * @param withinMs milliseconds after which the answer is `silent`. Default 2500. An answer takes a few when the event loop
+   *   turns and 200 to 500 when it does not; up to 2000 only when the worker's scripts have large inline source maps
    */
   inspect(withinMs: number = REPORT_WITHIN): Promise<MainThreadReport> {
     if (this.#socket.destroyed) return Promise.resolve({ state: 'silent' })

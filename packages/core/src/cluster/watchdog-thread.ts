@@ -7,10 +7,13 @@
 // The thread sleeps in one read: it has no timer until the primary asks something or is gone.
 
 /** Milliseconds that a main thread whose event loop turns has to answer its watchdog. */
-const ANSWER_WITHIN = 100
+const ANSWER_WITHIN = 200
 
-/** Milliseconds that the search for the stack may take: code outside JavaScript can't be interrupted. */
-const STACK_WITHIN = 400
+/** Milliseconds that JavaScript has to be interrupted. Later, the main thread is taken to be in native code, which can't be. */
+const INTERRUPTED_WITHIN = 300
+
+/** Milliseconds that the search for the stack may take. Each script is told first, an inline source map and all. */
+const STACK_WITHIN = 1_500
 
 /** Limits of one report. A script's name may be a data URL of any length. */
 const MAX_FRAMES = 50
@@ -76,39 +79,52 @@ function capture() {
   const session = new Session()
   const urls = new Map()
   return new Promise((resolve) => {
-    let asked = false
+    let isAsked = false
     const settle = (report) => {
       clearTimeout(timer)
       session.disconnect()
       resolve(report)
     }
-    const timer = setTimeout(settle, ${STACK_WITHIN}, { state: 'native' })
+    let timer = setTimeout(settle, ${INTERRUPTED_WITHIN}, { state: 'native' })
     session.on('Debugger.scriptParsed', ({ params }) => urls.set(params.scriptId, params.url))
     session.on('Debugger.paused', ({ params }) => {
       // Paused before it was asked to: somebody debugs this process. That pause is theirs to end.
-      if (!asked) return settle({ state: 'debugged' })
+      if (!isAsked) return settle({ state: 'debugged' })
       session.post('Debugger.resume')
       const stack = params.callFrames.slice(0, ${MAX_FRAMES}).map((frame) => frameOf(frame, urls))
       settle({ state: 'running', stack })
     })
     session.connectToMainThread()
-    // Tells every script first, and a pause that is on already.
-    session.post('Debugger.enable', (error) => {
-      if (error) return // The session has ended meanwhile.
-      asked = true
-      session.post('Debugger.pause')
+    // Does nothing but answer. (When the session has ended first, the callback gets an error.)
+    session.post('Runtime.getIsolateId', (error) => {
+      if (error) return
+      clearTimeout(timer)
+      timer = setTimeout(settle, ${STACK_WITHIN}, { state: 'running', stack: [] })
+      // Tells every script, and a pause that is on already.
+      session.post('Debugger.enable', (error) => {
+        if (error) return
+        isAsked = true
+        session.post('Debugger.pause')
+      })
     })
   })
 }
 
 function frameOf({ functionName, location }, urls) {
-  const url = urls.get(location.scriptId) || ''
-  const file = url.startsWith('file:') ? fileURLToPath(url) : url
   return {
     functionName: functionName.slice(0, ${MAX_NAME}),
-    file: file.slice(0, ${MAX_NAME}),
+    file: pathOf(urls.get(location.scriptId) || '').slice(0, ${MAX_NAME}),
     line: location.lineNumber + 1,
     column: location.columnNumber + 1,
+  }
+}
+
+// Code from a string may call itself what it likes.
+function pathOf(url) {
+  try {
+    return url.startsWith('file:') ? fileURLToPath(url) : url
+  } catch {
+    return url
   }
 }
 `

@@ -51,13 +51,21 @@ const packages = {
       ['client.ts', 'handlers.ts', 'topics.ts'],
       ['gather.ts', 'service.ts'],
       ['cluster-peer.ts'],
-      ['cluster/control.ts', 'cluster/clock.ts', 'cluster/process.ts', 'cluster/backoff.ts'],
+      [
+        'cluster/control.ts',
+        'cluster/clock.ts',
+        'cluster/process.ts',
+        'cluster/backoff.ts',
+        'cluster/watchdog-thread.ts',
+      ],
       [
         'cluster/supervisor.ts',
         'cluster/claims.ts',
         'cluster/way-out.ts',
         'cluster/uplink.ts',
         'cluster/signals.ts',
+        'cluster/watchdog.ts',
+        'cluster/watchdog-line.ts',
       ],
       ['cluster/router.ts'],
       ['cluster/pool.ts'],
@@ -70,7 +78,8 @@ const packages = {
       ['transports/codec.ts', 'transports/codec/decode.ts'],
     ], // ['from.ts', 'to.ts']
     nodeImports: ['transports/**', 'cluster/**', 'testing/**'],
-    jsonParse: ['transports/codec.ts'],
+    // The watchdog thread can import no codec: it writes JSON.
+    jsonParse: ['transports/codec.ts', 'cluster/watchdog-line.ts'],
     mathRandom: ['transports/**', 'cluster/**', 'testing/**'],
   },
   'packages/http-adapter/src': {

@@ -1,0 +1,118 @@
+// The primary's end of a worker's watchdog: asks what the worker's main thread is doing, also when that thread is blocked.
+//
+// One line of text a message. The primary writes a number; the watchdog answers with that number and a report, as JSON.
+
+import type { Socket } from 'node:net'
+import { z } from 'zod'
+import { systemClock } from './clock.js'
+
+const stackFrame = z.object({
+  functionName: z.string(),
+  file: z.string(),
+  line: z.number(),
+  column: z.number(),
+})
+
+const answer = z.object({
+  id: z.number(),
+  report: z.discriminatedUnion('state', [
+    z.object({ state: z.literal('responsive') }),
+    z.object({ state: z.literal('running'), stack: z.array(stackFrame) }),
+    z.object({ state: z.literal('native') }),
+    z.object({ state: z.literal('debugged') }),
+  ]),
+})
+
+/** One call on a stack, of the JavaScript that runs: source maps are not applied. */
+export interface StackFrame {
+  /** Empty for a function without a name, and for a module's own code. */
+  readonly functionName: string
+  /** A path, or what else the script is called: `node:internal/timers`, `evalmachine.<anonymous>`. May be empty. */
+  readonly file: string
+  /** From 1. */
+  readonly line: number
+  /** From 1. */
+  readonly column: number
+}
+
+/**
+ * What a worker's main thread was doing:
+ *
+ * - `responsive`: its event loop turns. It is not stuck, whatever else is wrong.
+ * - `running`: it runs JavaScript, or waits in it (`Atomics.wait`, a regular expression). The innermost call comes first;
+ *   at most fifty are told, and none when finding them took too long.
+ * - `native`: it has been in native code, or in a garbage collection, for half a second: a synchronous child process, for example.
+ * - `debugged`: somebody has stopped it with a debugger.
+ * - `silent`: the watchdog does not answer either. The whole process is stopped, gets no processor, or has no watchdog.
+ */
+export type MainThreadReport =
+  | { readonly state: 'responsive' }
+  | { readonly state: 'running'; readonly stack: readonly StackFrame[] }
+  | { readonly state: 'native' }
+  | { readonly state: 'debugged' }
+  | { readonly state: 'silent' }
+
+/** Milliseconds to wait for a report: the watchdog's own limits add up to 2000, the rest is for a busy machine. */
+const REPORT_WITHIN = 2_500
+
+/** Characters that one report may have, which fifty frames never reach. */
+const MAX_LINE = 256 * 1_024
+
+/** The primary's end of the pipe. It has to stay open until the worker has exited: its end ends the worker. */
+export class WatchdogLine {
+  readonly #socket: Socket
+  readonly #waiting: Map<number, (report: MainThreadReport) => void> = new Map()
+  #lastId = 0
+  #unread = ''
+
+  /** @param socket what a fork made of `'pipe'`, read by nobody else */
+  constructor(socket: Socket) {
+    this.#socket = socket
+    // The process that it belongs to keeps the primary alive, as long as it lives.
+    socket.unref()
+    socket.setEncoding('utf8')
+    socket.on('data', (text: string) => this.#read(text))
+    // 'close' follows. Without a listener it would end the primary.
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      for (const settle of [...this.#waiting.values()]) settle({ state: 'silent' })
+    })
+  }
+
+  /**
+   * Asks what the worker's main thread is doing. Does the worker no harm: code that is interrupted goes on. Never rejects.
+   *
+   * @param withinMs milliseconds after which the answer is `silent`. Default 2500. An answer takes a few when the event loop
+   *   turns and 200 to 500 when it does not; up to 2000 only when the worker's scripts have large inline source maps
+   */
+  inspect(withinMs: number = REPORT_WITHIN): Promise<MainThreadReport> {
+    if (this.#socket.destroyed) return Promise.resolve({ state: 'silent' })
+    const id = ++this.#lastId
+    return new Promise((resolve) => {
+      const settle = (report: MainThreadReport) => {
+        cancel()
+        this.#waiting.delete(id)
+        resolve(report)
+      }
+      const cancel = systemClock.after(withinMs, () => settle({ state: 'silent' }))
+      this.#waiting.set(id, settle)
+      this.#socket.write(`${id}\n`)
+    })
+  }
+
+  #read(text: string): void {
+    const lines = (this.#unread + text).split('\n')
+    this.#unread = lines.pop() as string
+    try {
+      for (const line of lines) {
+        const { id, report } = answer.parse(JSON.parse(line))
+        // A late answer is about the past.
+        this.#waiting.get(id)?.(report)
+      }
+      if (this.#unread.length > MAX_LINE) throw new RangeError('too long for a report')
+    } catch {
+      // No watchdog wrote this. Whoever did has the pipe, so the worker can't be watched any more; without the pipe it ends.
+      this.#socket.destroy()
+    }
+  }
+}

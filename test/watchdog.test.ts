@@ -1,0 +1,261 @@
+// The watchdog thread in real processes: what it sees of a blocked main thread, and that no worker outlives its primary.
+// The workers' code is bundled and minified first, with names kept, as a user's build may do it.
+
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'tsup'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import WebSocket from 'ws'
+import { WatchdogLine } from '../packages/core/src/cluster/watchdog-line.js'
+import { isAlive, until } from './support/cluster.js'
+
+const fixture = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
+const blockers = fixture('watchdog-blockers.js')
+const directory = mkdtempSync(path.join(tmpdir(), 'watchdog-'))
+const workerFile = path.join(directory, 'watchdog-worker.mjs')
+
+beforeAll(() =>
+  build({
+    entry: [fixture('watchdog-worker.ts')],
+    outDir: directory,
+    outExtension: () => ({ js: '.mjs' }),
+    format: 'esm',
+    target: 'node20',
+    minify: true,
+    keepNames: true,
+    config: false,
+    silent: true,
+  }),
+)
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const lineOf = (mark: string) =>
+  readFileSync(blockers, 'utf8')
+    .split('\n')
+    .findIndex((line) => line.endsWith(`// ${mark}`)) + 1
+
+interface Options {
+  readonly orphanGraceMs?: number
+  readonly fd?: number
+}
+
+/** A process and what it and its children print. */
+class Started {
+  readonly child: ChildProcess
+  output = ''
+
+  constructor(child: ChildProcess) {
+    this.child = child
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text
+      })
+    onTestFinished(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    })
+  }
+
+  async printed(text: string): Promise<void> {
+    await until(`"${text}"`, () => this.output.includes(text), 4_000)
+  }
+
+  async begin(action: string, argument?: number): Promise<void> {
+    this.child.send([action, argument])
+    await this.printed(`${action} begins`)
+  }
+}
+
+async function startWorker(
+  options: Options = {},
+  settings: Parameters<typeof fork>[2] = {},
+): Promise<Started & { line: WatchdogLine }> {
+  const child = fork(workerFile, [blockers, JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],
+    execArgv: [],
+    ...settings,
+  })
+  const line = new WatchdogLine(child.stdio[4] as Socket)
+  const worker = Object.assign(new Started(child), { line })
+  await worker.printed('ready')
+  return worker
+}
+
+/** A primary in a process of its own, and its worker. */
+async function startPrimary(options: Options = {}): Promise<Started & { workerPid: number }> {
+  const args = [workerFile, blockers, JSON.stringify(options)]
+  const child = fork(fixture('watchdog-primary.js'), args, {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    execArgv: [],
+  })
+  const primary = new Started(child)
+  const [{ pid }] = await once(child, 'message')
+  onTestFinished(() => until('the end of the worker', () => !isAlive(pid)).then(() => {}))
+  await primary.printed('ready')
+  return Object.assign(primary, { workerPid: pid })
+}
+
+test('a main thread whose event loop turns is responsive', async () => {
+  const { line } = await startWorker()
+  expect(await line.inspect()).toEqual({ state: 'responsive' })
+})
+
+/** A report that names this function of the blockers, on the line with this mark, as the innermost call. */
+const runningIn = (functionName: string, mark: string) => ({
+  state: 'running',
+  stack: expect.objectContaining({
+    0: { functionName, file: blockers, line: lineOf(mark), column: expect.any(Number) },
+  }),
+})
+
+for (const [action, mark] of [
+  ['spinForEver', 'spins here'],
+  ['waitOn', 'waits here'],
+  ['match', 'matches here'],
+] as const)
+  test(`a main thread blocked by ${action} is reported with function, file and line, as often as asked`, async () => {
+    const worker = await startWorker()
+    await worker.begin(action, 60_000)
+    const report = runningIn(action, mark)
+    const { line } = worker
+    expect(await Promise.all([line.inspect(), line.inspect()])).toEqual([report, report])
+    expect(await line.inspect()).toEqual(report)
+  })
+
+test('a script that gives itself the name of no file is reported under that name', async () => {
+  const worker = await startWorker()
+  await worker.begin('evaluate')
+  expect(await worker.line.inspect()).toMatchObject({
+    state: 'running',
+    stack: expect.objectContaining({
+      0: { functionName: '', file: 'file:%2F', line: 2, column: expect.any(Number) },
+    }),
+  })
+})
+
+for (const action of ['spin', 'waitOn'])
+  test(`${action} goes on when it has been looked at, and comes to its end`, async () => {
+    const worker = await startWorker()
+    await worker.begin(action, 1_000)
+    expect(await worker.line.inspect()).toMatchObject({ state: 'running' })
+    await worker.printed(`${action} is over`)
+    expect(await worker.line.inspect()).toEqual({ state: 'responsive' })
+  })
+
+test('native code is reported as such, and goes on', async () => {
+  const worker = await startWorker()
+  await worker.begin('runChild', 1_500)
+  expect(await worker.line.inspect()).toEqual({ state: 'native' })
+  await worker.printed('runChild is over')
+  expect(await worker.line.inspect()).toEqual({ state: 'responsive' })
+})
+
+test('a slow worker is not taken for a blocked one', async () => {
+  const worker = await startWorker()
+  await worker.begin('crawl', 500)
+  expect(await worker.line.inspect()).toEqual({ state: 'responsive' })
+  await worker.printed('crawl is over')
+})
+
+test('a stopped process is silent, and responsive when it continues', async () => {
+  const { child, line } = await startWorker()
+  child.kill('SIGSTOP')
+  expect(await line.inspect(300)).toEqual({ state: 'silent' })
+  child.kill('SIGCONT')
+  expect(await line.inspect()).toEqual({ state: 'responsive' })
+})
+
+test("a debugger's pause is left alone", async () => {
+  const worker = await startWorker({}, { execArgv: ['--inspect=127.0.0.1:0'] })
+  await worker.printed('ws://')
+  const socket = new WebSocket(/ws:\S+/.exec(worker.output)?.[0] as string)
+  onTestFinished(() => socket.terminate())
+  await once(socket, 'open')
+  const messages: { method?: string }[] = []
+  socket.on('message', (data) => messages.push(JSON.parse(String(data))))
+  const told = (method: string) => messages.some((message) => message.method === method)
+  const post = (method: string) => socket.send(JSON.stringify({ id: 1, method }))
+  post('Debugger.enable')
+  post('Debugger.pause')
+  worker.child.send(['spin', 1])
+  await until('the pause', () => told('Debugger.paused'))
+  expect(await worker.line.inspect()).toEqual({ state: 'debugged' })
+  expect(await worker.line.inspect()).toEqual({ state: 'debugged' })
+  expect(told('Debugger.resumed')).toBe(false)
+  post('Debugger.resume')
+  await worker.printed('spin is over')
+})
+
+for (const way of ['SIGKILL', 'exit'] as const)
+  test(`a blocked worker ends when its primary has ended by ${way}`, async () => {
+    const primary = await startPrimary()
+    await primary.begin('spinForEver')
+    if (way === 'exit') primary.child.send('exit')
+    else primary.child.kill(way)
+    await once(primary.child, 'exit')
+    await until('the end of the worker', () => !isAlive(primary.workerPid), 2_000)
+    expect(primary.output).not.toContain('exit')
+  })
+
+test('a worker that is not blocked has time to end in order', async () => {
+  const primary = await startPrimary()
+  primary.child.kill('SIGKILL')
+  await primary.printed('exit 75')
+})
+
+test('a primary that is stopped is not gone', async () => {
+  const primary = await startPrimary({ orphanGraceMs: 1 })
+  await primary.begin('spin', 800)
+  primary.child.kill('SIGSTOP')
+  await primary.printed('spin is over')
+  primary.child.kill('SIGKILL')
+})
+
+test('the watchdog keeps no process alive', async () => {
+  const worker = await startWorker()
+  const exited = once(worker.child, 'exit')
+  await worker.begin('leave')
+  expect(await exited).toEqual([75, null])
+})
+
+test('a stopped watchdog is silent, and its process goes on', async () => {
+  const worker = await startWorker({ orphanGraceMs: 1 })
+  expect(await worker.line.inspect()).toEqual({ state: 'responsive' })
+  await worker.begin('stop')
+  await worker.printed('stop is over')
+  expect(await worker.line.inspect()).toEqual({ state: 'silent' })
+  await worker.begin('spin', 1)
+  await worker.printed('spin is over')
+})
+
+test('a watchdog whose pipe is missing says so, and its process goes on', async () => {
+  const worker = await startWorker({ fd: 99 })
+  await worker.printed('the watchdog thread ended: ')
+  await worker.begin('spin', 1)
+  await worker.printed('spin is over')
+})
+
+test('what the application preloads is not loaded into the thread', async () => {
+  const preloaded = path.join(directory, 'preloaded.cjs')
+  writeFileSync(preloaded, "require('node:fs').writeSync(1, 'preloaded\\n')")
+  const preload = `--require=${preloaded}`
+  const env = { ...process.env, NODE_OPTIONS: preload }
+  const { line, output } = await startWorker({}, { env, execArgv: [preload] })
+  expect(await line.inspect()).toEqual({ state: 'responsive' })
+  // By NODE_OPTIONS and by argument it is the same module of the main thread.
+  expect(output.match(/preloaded/g)).toHaveLength(1)
+})
+
+test('a worker that writes nonsense to the pipe is silent, and ends', async () => {
+  const worker = await startWorker({ orphanGraceMs: 1 })
+  const exited = once(worker.child, 'exit')
+  await worker.begin('babble')
+  expect(await exited).toEqual([null, 'SIGKILL'])
+  expect(await worker.line.inspect()).toEqual({ state: 'silent' })
+})

@@ -9,7 +9,8 @@ import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
-import { describeMustPass } from './suite/must-pass.js'
+import { describeMustPassCalls } from './suite/must-pass-calls.js'
+import { describeMustPassMembers } from './suite/must-pass-members.js'
 import { describeQuorum } from './suite/quorum.js'
 import { describeRawBytes } from './suite/raw-bytes.js'
 import { describeRefusals } from './suite/refusals.js'
@@ -58,7 +59,8 @@ const together = {
   'slow subscribers': describeSlowSubscribers,
   gather: describeGather,
   quorum: describeQuorum,
-  'must pass': describeMustPass,
+  'must pass: calls': describeMustPassCalls,
+  'must pass: members': describeMustPassMembers,
 }
 
 /**

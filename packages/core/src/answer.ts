@@ -23,6 +23,7 @@ import type { IncomingExchange } from './incoming.js'
 import type { ErrorMakers, HandlerContext, Meta, PeerInfo } from './infer.js'
 import { Limiter } from './limiter.js'
 import type { Peer } from './peer.js'
+import type { Tally } from './stats.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { type Refuse, refuseRequest, refuseResponse, validate } from './validate.js'
 
@@ -36,6 +37,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   readonly #handler: AnyHandler
   readonly #errors: ErrorMakers<Procedure>
   readonly #limiter: Limiter | undefined
+  readonly #tally: Tally
   readonly #refuseInput: Refuse
   /** Made when somebody watches. */
   readonly #traces = new WeakMap<IncomingExchange, CallTrace>()
@@ -46,6 +48,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     this.member = member
     this.#handler = handler
     this.#errors = makersOf(member)
+    this.#tally = peer.stats.served(member.name)
     this.#refuseInput = refuseRequest(member.name)
     this.refuseOutput = refuseResponse(member.name)
     if (member.concurrency < Number.POSITIVE_INFINITY) {
@@ -129,6 +132,8 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     if (exchange.over) return this.#limiter?.leave() // It was given up while it waited for its turn.
     this.#tell('handle.start', exchange)
     const peer = this.#peer
+    peer.handled++
+    exchange.running = true
     // With what comes of it: a generator runs when its values are asked for.
     if (peer.nests)
       return peer.scopes?.run(exchange, () => this.#runHandler(exchange, input, context))
@@ -158,12 +163,20 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   }
 
   #threw(exchange: IncomingExchange, thrown: unknown, context: Context): void {
-    this.#limiter?.leave()
+    this.#ended(exchange)
     this.threw(exchange, thrown, context)
+  }
+
+  /** The handler has come to its end. The place is free only then, not when its caller has gone: what runs, runs. */
+  #ended(exchange: IncomingExchange): void {
+    if (exchange.abandoned) this.#peer.abandoned--
+    exchange.running = false
+    this.#limiter?.leave()
   }
 
   /** The handler's whole answer has been given. */
   protected done(exchange: IncomingExchange): void {
+    this.#tally.succeeded(this.#peer.now() - exchange.arrivedAt)
     this.#tell('handle.end', exchange)
     this.#traces.delete(exchange)
   }
@@ -188,16 +201,13 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   #give(exchange: IncomingExchange, result: unknown, context: Context): void {
     let rest: Promise<void> | undefined
     try {
-      if (exchange.over) this.done(exchange)
+      if (exchange.over) this.#tell('handle.end', exchange)
       else rest = this.give(exchange, result, context)
     } catch (error) {
       this.refuse(exchange, error)
     }
-    // The place is free when the handler is done, not when its caller has gone: what runs, runs.
-    const limiter = this.#limiter
-    if (limiter === undefined) return
-    if (rest === undefined) limiter.leave()
-    else rest.then(() => limiter.leave())
+    if (rest === undefined) this.#ended(exchange)
+    else rest.then(() => this.#ended(exchange))
   }
 }
 

@@ -163,6 +163,7 @@ class Call implements CallerEvents, Applicant {
     // Nobody else was there: what became of the first attempt says more than that.
     const nobody = error instanceof NoWorkerError || error instanceof UnimplementedError
     const told = nobody ? (this.#first ?? error) : error
+    this.route.tally.failed(told.code)
     this.#tell('call.error', told)
     showSite(told, this.#site)
     this.#reject(told)
@@ -212,6 +213,7 @@ class Call implements CallerEvents, Applicant {
   #succeed(value: unknown): void {
     if (this.#settled) return
     this.#settle()
+    this.route.tally.succeeded(this.route.peer.now() - this.#begunAt)
     this.#tell('call.end')
     this.#resolve(value)
   }

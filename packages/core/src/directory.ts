@@ -78,9 +78,11 @@ export class Directory {
     return [...this.#members.values()]
   }
 
-  /** Workers that take work now. */
+  /** Workers that take work now, suspect ones included. */
   ready(): Member[] {
-    return this.all().filter((member) => member.state === 'ready' && member.number !== PRIMARY)
+    return this.all().filter(
+      ({ state, number }) => (state === 'ready' || state === 'suspect') && number !== PRIMARY,
+    )
   }
 
   add(description: MemberDescription): Member {
@@ -97,7 +99,7 @@ export class Directory {
       if (id !== undefined) this.add({ number, id, state: state ?? 'joined', procedures })
       return
     }
-    const gotReady = state === 'ready' && member.state !== 'ready'
+    const gotReady = state === 'ready' && member.state === 'joined'
     if (state !== undefined) member.state = state
     member.learn(procedures)
     this.#changed(undefined, gotReady ? member : undefined)
@@ -118,14 +120,16 @@ export class Directory {
     return () => this.#listeners.delete(listener)
   }
 
-  /** The ready workers that serve the procedure. */
+  /** The ready workers that serve the procedure; suspect ones only when there are no others. */
   candidates(procedure: string): readonly Candidate[] {
     let found = this.#candidates.get(procedure)
     if (found === undefined) {
-      found = this.ready().flatMap((member) => {
+      const all = this.ready().flatMap((member) => {
         const served = member.procedures.get(procedure)
         return served === undefined ? [] : [{ member, ...served }]
       })
+      const sound = all.filter(({ member }) => member.state === 'ready')
+      found = sound.length > 0 ? sound : all
       this.#candidates.set(procedure, found)
     }
     return found

@@ -14,6 +14,8 @@ export interface Exchanger {
   readonly number: number
   now(): number
   linkTo(member: Member): Link
+  /** Handlers that go on although nobody waits for them any more. */
+  abandoned: number
   /** An exchange that this peer served is over. */
   answered(): void
 }

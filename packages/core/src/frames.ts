@@ -112,8 +112,8 @@ export interface Frame extends FrameHead {
   readonly end: number
 }
 
-/** Where a member is in its life, as others need to know it. */
-export type MemberState = 'joined' | 'ready' | 'draining'
+/** Where a member is in its life, as others need to know it. `suspect`: it takes work, but has not answered for a while. */
+export type MemberState = 'joined' | 'ready' | 'suspect' | 'draining'
 
 /** What a member says first. */
 export interface Hello {

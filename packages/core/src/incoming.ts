@@ -44,6 +44,8 @@ export class Caller {
 /** The callee's end. */
 export class IncomingExchange extends Exchange {
   readonly procedure: string
+  /** When it came in, on this peer's clock. */
+  readonly arrivedAt: number
   /** When the caller stops waiting, on this peer's clock; `Infinity` when it has no limit. */
   readonly deadline: number
   /** Whether data frames follow. */
@@ -55,6 +57,10 @@ export class IncomingExchange extends Exchange {
   readonly inputAt: number
   /** To be set while the request is being handed over; what comes in without one is dropped. */
   events: CalleeEvents | undefined
+  /** Whether its handler has been entered, and has not come to its end. */
+  running = false
+  /** Whether it was cancelled while its handler was running. */
+  abandoned = false
   readonly #caller: Caller
   #controller: AbortController | undefined
   #cancelled: ClusterwireError | undefined
@@ -65,7 +71,8 @@ export class IncomingExchange extends Exchange {
     super(peer, caller.member, open.id, 0)
     this.#caller = caller
     this.procedure = procedure
-    this.deadline = open.arg === 0 ? Number.POSITIVE_INFINITY : peer.now() + open.arg
+    this.arrivedAt = peer.now()
+    this.deadline = open.arg === 0 ? Number.POSITIVE_INFINITY : this.arrivedAt + open.arg
     this.hasUpload = (open.flags & Flag.upload) !== 0
     if ((open.flags & Flag.meta) === 0) {
       this.depth = 0
@@ -128,6 +135,10 @@ export class IncomingExchange extends Exchange {
   ): void {
     if (this.over) return
     this.#finish()
+    if (this.running) {
+      this.abandoned = true
+      this.peer.abandoned++
+    }
     this.#cancelled = error
     this.#controller?.abort(error)
     this.events?.cancelled?.(error)

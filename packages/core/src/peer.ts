@@ -12,6 +12,7 @@ import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
 import { PendingTable } from './pending.js'
 import { RetryBudget } from './retry-budget.js'
 import { type ExchangeHandler, Services } from './services.js'
+import { type PeerData, Stats } from './stats.js'
 import type { Clock, Link } from './transport.js'
 import { DEAD_END } from './transports/dead-end.js'
 import { WaitingRoom } from './waiting-room.js'
@@ -66,6 +67,11 @@ export class Peer implements Exchanger {
   nests = false
   /** The request whose handler is being entered, until the first client is made. */
   #entering: IncomingExchange | undefined
+  /** What it has called and answered, and how that went. */
+  readonly stats: Stats = new Stats()
+  /** Requests whose handlers were entered. */
+  handled = 0
+  abandoned = 0
   readonly counters: PeerCounters = { late: 0, violations: 0 }
   /** Calls that wait for a worker to get ready. */
   readonly waiting: WaitingRoom
@@ -125,6 +131,11 @@ export class Peer implements Exchanger {
 
   now(): number {
     return this.#options.clock.now()
+  }
+
+  /** All its numbers, to be sent. */
+  statsData(): PeerData {
+    return { ...this.stats.toData(), ...this.counters }
   }
 
   linkTo(member: Member): Link {
@@ -288,11 +299,11 @@ export class Peer implements Exchanger {
     for (const listener of this.#answeredListeners) listener()
   }
 
-  /** Resolves when at most `rest` exchanges are left to answer, or the peer is closed. */
-  quiet(rest = 0): Promise<void> {
+  /** Resolves when at most `rest()` exchanges are left to answer, or the peer is closed. */
+  quiet(rest: () => number = () => 0): Promise<void> {
     return new Promise((resolve) => {
       const check = () => {
-        if (this.serving > rest && !this.closed) return
+        if (this.serving > rest() && !this.closed) return
         this.#answeredListeners.delete(check)
         forget()
         resolve()

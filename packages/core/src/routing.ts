@@ -13,6 +13,7 @@ import { PRIMARY } from './frames.js'
 import type { ClientMiddleware } from './middleware.js'
 import type { Peer } from './peer.js'
 import { describeIssues, type SchemaIssue } from './schema.js'
+import type { Tally } from './stats.js'
 import { type Refuse, refuseRequest } from './validate.js'
 
 /** Where a client's calls go. Without any of these: to the ready worker with the fewest calls pending, each in its turn. */
@@ -49,6 +50,8 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
   readonly member: M
   readonly target: Target
   readonly refuseInput: Refuse
+  /** The counters of what is called this way. */
+  readonly tally: Tally
   /** Those who could answer, as of the directory's version. */
   #candidates: readonly Candidate[] = []
   #version = -1
@@ -61,6 +64,7 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
     this.member = member
     this.target = target
     this.refuseInput = refuseRequest(member.name)
+    this.tally = peer.stats.calls(member.name)
   }
 
   /** The caller's own version of the procedure. */

@@ -1,6 +1,5 @@
 // What a peer has done since its start: how many calls, how they ended, how long they took.
 
-import { ClusterwireError } from './errors.js'
 import { Histogram, type HistogramData, type LatencySummary } from './histogram.js'
 
 /** One procedure's (or stream's) numbers, on their way to another process. */
@@ -57,11 +56,11 @@ export class Tally {
     return [...this.#errors.values()].reduce((sum, count) => sum + count, this.#latency.count)
   }
 
-  failed(error: unknown): void {
-    const own = codeOf(error)
+  /** @param code of its error */
+  failed(code: string): void {
     // Another process may send any codes at all.
-    const code = this.#errors.size < MAX_CODES || this.#errors.has(own) ? own : 'OTHER'
-    this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1)
+    const known = this.#errors.size < MAX_CODES || this.#errors.has(code) ? code : 'OTHER'
+    this.#errors.set(known, (this.#errors.get(known) ?? 0) + 1)
   }
 
   add({ errors, latency }: ProcedureData): void {
@@ -80,15 +79,6 @@ export class Tally {
       errors: Object.fromEntries(this.#errors),
       latency: this.#latency.summary(),
     }
-  }
-}
-
-/** Declared errors are few, and Clusterwire's own are; whatever else is thrown counts as one. */
-function codeOf(error: unknown): string {
-  try {
-    return error instanceof ClusterwireError ? error.code : 'HANDLER_ERROR'
-  } catch {
-    return 'HANDLER_ERROR' // A proxy that throws when looked at.
   }
 }
 

@@ -25,7 +25,8 @@ export class StreamAnswer extends Answer<Named<Stream>> {
   ): Promise<void> {
     return this.#send(exchange, result, context).then(
       (all) => {
-        if (all) exchange.reply(encodeValue, undefined)
+        if (!all) return
+        exchange.reply(encodeValue, undefined)
         this.done(exchange)
       },
       (thrown: unknown) => {

@@ -8,7 +8,7 @@ import { isTimeout, MAX_TIMEOUT } from './contract.js'
 import type { Candidate, Member } from './directory.js'
 import {
   CancelledError,
-  type ClusterwireError,
+  ClusterwireError,
   DeadlineExceededError,
   InvalidOptionError,
   InvalidRequestError,
@@ -55,6 +55,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   #scope: IncomingExchange | undefined
   #deadline = Number.POSITIVE_INFINITY
   #begun = false
+  #begunAt = 0
   #settled = false
   #exchange: OutgoingExchange | undefined
   #served: Candidate | undefined
@@ -136,6 +137,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
 
   reply(): void {
     this.#settle()
+    this.route.tally.succeeded(this.route.peer.now() - this.#begunAt)
     this.#tell('stream.end')
     this.#inbox.end()
   }
@@ -161,6 +163,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     const told = nobody ? (this.#first ?? error) : error
     this.#exchange?.abandon()
     this.#settle()
+    this.route.tally.failed(told instanceof ClusterwireError ? told.code : 'CANCELLED')
     this.#tell('stream.error', told)
     showSite(told, this.#site)
     this.#inbox.fail(told)
@@ -179,6 +182,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
         )
       this.#scope = scopeOf(peer)
       const now = peer.now()
+      this.#begunAt = now
       const inherited = this.#scope?.deadline ?? Number.POSITIVE_INFINITY
       this.#deadline = Math.min(now + timeoutOf(this.#request), inherited)
       const up = givenUp(stream.name, signal, this.#scope)

@@ -22,6 +22,8 @@ export interface Guest {
 /** The calls of one peer that wait for a worker. */
 export class WaitingRoom {
   readonly #places: PendingTable<Place>
+  /** Why it makes no sense to wait; undefined when it does. */
+  #shut: NoWorkerError | undefined
 
   constructor(clock: Clock, directory: Directory) {
     this.#places = new PendingTable(clock)
@@ -37,10 +39,11 @@ export class WaitingRoom {
   /**
    * Lets a call wait; the function returned takes it out again, when its caller has given up.
    *
-   * @throws OverloadedError when too many wait already
+   * @throws OverloadedError when too many wait already, NoWorkerError when no worker is expected
    */
   enter(guest: Guest, now: number): () => void {
     const { procedure, limit, timeout } = guest
+    if (this.#shut !== undefined) throw this.#shut
     if (this.#places.select((one) => one.guest.procedure === procedure).length >= limit)
       throw new OverloadedError(
         `${procedure}: no worker is ready and ${limit} calls wait already; try again in ${timeout} ms, or allow more by the procedure's queue.limit`,
@@ -49,6 +52,17 @@ export class WaitingRoom {
     const place = new Place(this.#places.nextId(), now + timeout, guest)
     this.#places.add(place)
     return () => this.#places.remove(place.id)
+  }
+
+  /** No worker is expected soon: nobody waits until it opens again. */
+  shut(why: NoWorkerError): void {
+    this.#shut = why
+    for (const { id, guest } of this.#places.select(() => true))
+      if (this.#places.remove(id)) guest.refuse(why)
+  }
+
+  open(): void {
+    this.#shut = undefined
   }
 
   /** Refuses all who wait. */

@@ -130,6 +130,15 @@ export class WorkerPool implements SlotOwner {
     this.#options.events.ready(worker)
   }
 
+  /** A worker tells of the error that is about to end it: it gets no more work. */
+  failing(number: number, error: string): void {
+    const worker = this.find(number)
+    if (worker === undefined) return
+    worker.crashed(error)
+    this.#unwatch(worker)
+    this.#router.setState(number, 'draining')
+  }
+
   /** A worker asks to be let go. */
   retire(number: number): void {
     const worker = this.find(number)

@@ -1,33 +1,44 @@
 // A worker: joins the cluster that started its process, and leaves it when told to.
 
 import cluster from 'node:cluster'
+import { inspect } from 'node:util'
 import { nanoid } from 'nanoid'
-import { call } from '../call.js'
+import { type Client, Clients } from '../client.js'
 import { ClusterPeer } from '../cluster-peer.js'
-import type { Named, Procedure } from '../contract.js'
-import { DrainingError, NotInClusterError } from '../errors.js'
+import { DrainingError, InvalidOptionError, NotInClusterError } from '../errors.js'
 import type { Peer } from '../peer.js'
-import { Route } from '../routing.js'
 import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
+import { CRASHED, ORPHANED } from './exit.js'
+import { LINK_ENV, WATCHDOG_ENV } from './fork.js'
 import { atMost, printError, surroundings } from './process.js'
-import { LINK_ENV } from './supervisor.js'
 import { joinOver } from './uplink.js'
+import { createMeter } from './vitals.js'
+import { startWatchdog } from './watchdog.js'
 
-/** The exit code of a worker whose primary is gone: not 0, which would tell a supervisor that all is well. */
-const ORPHANED = 75
+/** Milliseconds that what is running gets when an error that nothing caught ends the process. */
+const CRASH_GRACE = 100
 
 /** How a worker joins. */
 export interface WorkerOptions {
   /** The largest message, in bytes; must be what the primary was given. Default 16 MiB */
-  readonly maxFrameBytes?: number
+  readonly maxFrameBytes?: number | undefined
   /**
    * Whether the error of a failed call shows the line that made the call. It costs some microseconds with every call.
    * Default: when NODE_ENV is "development"
    */
-  readonly callSites?: boolean
+  readonly callSites?: boolean | undefined
+  /** Runs when the primary is gone, before the process ends with code 75. Default: nothing */
+  readonly onOrphaned?: (() => unknown) | undefined
+  /** Milliseconds that `onOrphaned` may take, 1 000 at most. Default 1 000 */
+  readonly orphanGrace?: number | undefined
+  /**
+   * What follows from an error that nothing catches, when no other listener of `uncaughtException` decides that: `exit` prints it, tells the
+   * primary, and ends the process with code 70; `node` leaves it to Node. Default `exit`
+   */
+  readonly uncaught?: 'exit' | 'node' | undefined
   /** Gets what a subscriber throws when no publisher waits for it. Default: prints it on stderr */
-  readonly onError?: (error: unknown, where: string) => void
+  readonly onError?: ((error: unknown, where: string) => void) | undefined
 }
 
 /** This process's membership, when it has joined: a process has one link, so it joins once. */
@@ -36,27 +47,28 @@ let joined: Promise<ClusterWorker> | undefined
 /**
  * Joins the cluster. Calling it again returns the same worker.
  *
- * @throws NotInClusterError when `startPrimary()` did not start this process
+ * @throws NotInClusterError when `startPrimary()` did not start this process; InvalidOptionError
  */
 export function joinCluster(options: WorkerOptions = {}): Promise<ClusterWorker> {
   joined ??= join(options)
   return joined
 }
 
-async function join({
-  callSites,
-  maxFrameBytes,
-  onError = printError,
-}: WorkerOptions): Promise<ClusterWorker> {
+async function join(options: WorkerOptions): Promise<ClusterWorker> {
+  const { callSites, maxFrameBytes, onError = printError, uncaught = 'exit' } = options
+  check(options)
   const fd = Number(process.env[LINK_ENV])
   if (!cluster.isWorker || !fd)
     throw new NotInClusterError(
       'joinCluster() works in a process that startPrimary({ exec }) has started; run the primary instead',
     )
+  const watchdogFd = Number(process.env[WATCHDOG_ENV])
   // Its own children have no part in it.
   delete process.env[LINK_ENV]
-  // The terminal sends Ctrl-C to every process; only the primary decides what follows from it.
-  process.on('SIGINT', () => {})
+  delete process.env[WATCHDOG_ENV]
+  // The terminal sends Ctrl-C to every process; only the primary decides what follows from it. And a closed terminal ends no worker.
+  process.on('SIGINT', () => {}).on('SIGHUP', () => {})
+  if (watchdogFd) startWatchdog({ fd: watchdogFd, onError })
   const link = new SocketLink(fd, maxFrameBytes)
   let worker: ClusterWorker | undefined
   const peer = await joinOver({
@@ -66,7 +78,8 @@ async function join({
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.
     onLost(reason) {
       if (reason !== undefined) onError(reason, 'the link to the primary broke')
-      process.exit(worker?.draining ? 0 : ORPHANED)
+      if (worker?.draining) process.exit(0)
+      orphaned(options).finally(() => process.exit(ORPHANED))
     },
   })
   // Else node:cluster ends this process with code 0 as soon as the primary is gone.
@@ -74,21 +87,55 @@ async function join({
   worker = new ClusterWorker(peer, onError)
   // When that can't be asked any more, the link's end has been seen, and says the rest.
   process.on('SIGTERM', () => worker?.retire().catch(() => {}))
+  if (uncaught === 'exit') process.on('uncaughtException', (error) => worker?.fail(error))
   return worker
+}
+
+async function orphaned({ onOrphaned, orphanGrace = 1_000, onError = printError }: WorkerOptions): Promise<void> {
+  if (onOrphaned === undefined) return
+  const ran = Promise.resolve()
+    .then(onOrphaned)
+    .catch((error: unknown) => onError(error, 'onOrphaned'))
+  await atMost(orphanGrace, ran)
+}
+
+function check({ orphanGrace = 1, uncaught = 'exit' }: WorkerOptions): void {
+  if (!(orphanGrace > 0 && orphanGrace <= 1_000))
+    throw new InvalidOptionError(
+      `joinCluster({ orphanGrace }): milliseconds, more than 0 and at most 1000, are allowed, got ${String(orphanGrace)}`,
+    )
+  if (uncaught !== 'exit' && uncaught !== 'node')
+    throw new InvalidOptionError(
+      `joinCluster({ uncaught }): "exit" or "node" is allowed, got ${String(uncaught)}`,
+    )
 }
 
 /** A worker of a cluster. Made by {@link joinCluster}. */
 export class ClusterWorker extends ClusterPeer {
-  #draining = false
+  readonly #primary: Client<typeof primaryControl>
+  /** Calls of `drain` that are being answered: one may come while another runs. */
+  #drains = 0
+  #drained: Promise<void> | undefined
+  #failed = false
 
   constructor(peer: Peer, onError: (error: unknown, where: string) => void) {
     super(peer, onError)
-    this.serve(workerControl, { drain: ({ graceMs }) => this.#drain(graceMs) })
+    this.#primary = new Clients(peer).create(primaryControl, { to: 'primary' })
+    const measure = createMeter()
+    this.serve(workerControl, {
+      drain: ({ graceMs }) => this.#drain(graceMs),
+      // The question itself is neither handled nor served.
+      beat: () => {
+        const { abandoned, handled, serving } = this.peer
+        return { ...measure(), abandoned, handled, serving: serving - 1 }
+      },
+      stats: () => this.peer.statsData(),
+    })
   }
 
   /** Whether it has been told to finish. */
   get draining(): boolean {
-    return this.#draining
+    return this.#drained !== undefined
   }
 
   /**
@@ -97,25 +144,31 @@ export class ClusterWorker extends ClusterPeer {
    * @throws DrainingError when it has been told to finish meanwhile
    */
   async ready(): Promise<void> {
-    if (this.#draining)
-      throw new DrainingError('This worker is draining and takes no work any more')
-    await this.#ask(primaryControl.ready)
+    if (this.draining) throw new DrainingError('This worker is draining and takes no work any more')
+    await this.#primary.ready()
   }
 
   /** Asks to be let go: what is running finishes, the process ends, and another takes its place. SIGTERM does the same. */
   async retire(): Promise<void> {
-    await this.#ask(primaryControl.retire)
+    await this.#primary.retire()
   }
 
-  async #ask(procedure: Named<Procedure>): Promise<void> {
-    const route = new Route(this.peer, procedure, { to: 'primary' })
-    await call({ route, input: undefined, options: {} })
+  /** An error that nothing caught is to end this process: it tells of that, and what is nearly done gets done. Called by `joinCluster`. */
+  async fail(error: unknown): Promise<void> {
+    // Whoever else listens decides what it means.
+    if (process.listenerCount('uncaughtException') > 1 || this.#failed) return
+    this.#failed = true
+    printError(error, `an error that nothing caught ends worker ${this.number}`)
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error)
+    const told = this.#primary.failing({ error: text.slice(0, 1_000) })
+    await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
+    process.exit(CRASHED)
   }
 
   async #drain(graceMs: number): Promise<void> {
-    this.#draining = true
-    // The call that brought this here is itself being served.
-    const done = this.runDrainHooks().then(() => this.peer.quiet(1))
-    await atMost(graceMs, done)
+    this.#drains++
+    this.#drained ??= this.runDrainHooks().then(() => this.peer.quiet(() => this.#drains))
+    await atMost(graceMs, this.#drained)
+    this.#drains--
   }
 }

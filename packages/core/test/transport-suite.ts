@@ -2,12 +2,14 @@
 
 import { describe } from 'vitest'
 import { describeBackpressure } from './suite/backpressure.js'
+import { describeBroadcastScope } from './suite/broadcast-scope.js'
 import { describeCalls } from './suite/calls.js'
 import { describeCancelling } from './suite/cancelling.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
+import { describeLateSchemas } from './suite/late-schemas.js'
 import { describeMustPass } from './suite/must-pass.js'
 import { describeQuorum } from './suite/quorum.js'
 import { describeRefusals } from './suite/refusals.js'
@@ -44,7 +46,9 @@ const together = {
   retries: describeRetries,
   scope: describeScope,
   versions: describeVersions,
+  'broadcasts of handlers': describeBroadcastScope,
   topics: describeTopics,
+  'late schemas': describeLateSchemas,
   subscriptions: describeSubscriptions,
   retained: describeRetained,
   'slow subscribers': describeSlowSubscribers,

@@ -7,9 +7,11 @@ import { describeCalls } from './suite/calls.js'
 import { describeCancelling } from './suite/cancelling.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
+import { describeDiagnostics } from './suite/diagnostics.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
 import { describeLateSchemas } from './suite/late-schemas.js'
+import { describeMiddleware } from './suite/middleware.js'
 import { describeMustPass } from './suite/must-pass.js'
 import { describeQuorum } from './suite/quorum.js'
 import { describeRefusals } from './suite/refusals.js'
@@ -54,6 +56,8 @@ const together = {
   'slow subscribers': describeSlowSubscribers,
   gather: describeGather,
   quorum: describeQuorum,
+  middleware: describeMiddleware,
+  diagnostics: describeDiagnostics,
   'must pass': describeMustPass,
 }
 

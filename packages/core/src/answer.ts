@@ -49,8 +49,11 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     this.#errors = makersOf(member)
     this.#refuseInput = refuseRequest(member.name)
     this.refuseOutput = refuseResponse(member.name)
-    if (member.kind === 'procedure' && member.concurrency < Number.POSITIVE_INFINITY)
-      this.#limiter = new Limiter(member.name, member, peer.clock)
+    if (member.concurrency < Number.POSITIVE_INFINITY) {
+      const limiter = new Limiter(member.name, member, peer.clock)
+      this.#limiter = limiter
+      peer.onClose(() => limiter.close())
+    }
   }
 
   /** @throws MalformedError when the request's body is not one: the link that brought it is to blame */
@@ -73,8 +76,16 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     return new Context(exchange, errors)
   }
 
-  /** Gives the handler's result back. What it throws is refused. */
-  protected abstract give(exchange: IncomingExchange, result: unknown, context: Context): void
+  /**
+   * Gives the handler's result back. What it throws is refused.
+   *
+   * @returns when the handler goes on meanwhile, as a generator does: a promise, which never rejects, of its end
+   */
+  protected abstract give(
+    exchange: IncomingExchange,
+    result: unknown,
+    context: Context,
+  ): Promise<void> | undefined
 
   /** Fails with what validating or encoding threw: ours says what is wrong, anything else comes out of the user's schema or value. */
   protected refuse(exchange: IncomingExchange, error: unknown): void {
@@ -89,7 +100,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   }
 
   /** Fails with what the handler threw. */
-  protected threw(exchange: IncomingExchange, thrown: unknown): void {
+  protected threw(exchange: IncomingExchange, thrown: unknown, _context: Context): void {
     this.#tell('handle.error', exchange, thrown)
     const { stacks } = this.#peer
     const declared = readDeclared(this.member.errors, thrown)
@@ -117,14 +128,18 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   }
 
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
+    if (exchange.over) return this.#limiter?.leave() // It was given up while it waited for its turn.
     this.#tell('handle.start', exchange)
-    const { nests, scopes } = this.#peer
+    const peer = this.#peer
     // With what comes of it: a generator runs when its values are asked for.
-    if (nests && scopes !== undefined)
-      scopes.run(exchange, () => this.#runHandler(exchange, input, context))
-    else this.#runHandler(exchange, input, context)
+    if (peer.nests)
+      return peer.scopes?.run(exchange, () => this.#runHandler(exchange, input, context))
+    const outer = peer.enter(exchange)
+    this.#runHandler(exchange, input, context)
+    peer.leave(outer)
   }
 
+  /** Never throws. */
   #runHandler(exchange: IncomingExchange, input: unknown, context: Context): void {
     let result: unknown
     try {
@@ -133,19 +148,20 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
         // One that settles twice would free two places.
         Promise.resolve(result).then(
           (value) => this.#give(exchange, value, context),
-          (thrown: unknown) => {
-            this.#limiter?.leave()
-            this.threw(exchange, thrown)
-          },
+          (thrown: unknown) => this.#threw(exchange, thrown, context),
         )
         return
       }
     } catch (thrown) {
-      this.#limiter?.leave()
-      this.threw(exchange, thrown)
+      this.#threw(exchange, thrown, context)
       return
     }
     this.#give(exchange, result, context)
+  }
+
+  #threw(exchange: IncomingExchange, thrown: unknown, context: Context): void {
+    this.#limiter?.leave()
+    this.threw(exchange, thrown, context)
   }
 
   /** The handler's whole answer has been given. */
@@ -172,31 +188,34 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   }
 
   #give(exchange: IncomingExchange, result: unknown, context: Context): void {
-    // The place is free when the handler is done, not when its caller has gone: what runs, runs.
-    this.#limiter?.leave()
-    if (exchange.over) return
+    let rest: Promise<void> | undefined
     try {
-      this.give(exchange, result, context)
+      if (exchange.over) this.done(exchange)
+      else rest = this.give(exchange, result, context)
     } catch (error) {
       this.refuse(exchange, error)
     }
+    // The place is free when the handler is done, not when its caller has gone: what runs, runs.
+    const limiter = this.#limiter
+    if (limiter === undefined) return
+    if (rest === undefined) limiter.leave()
+    else rest.then(() => limiter.leave())
   }
 }
 
 /** Answers one procedure. */
 export class ProcedureAnswer extends Answer<Named<Procedure>> {
-  protected give(exchange: IncomingExchange, result: unknown): void {
+  protected give(exchange: IncomingExchange, result: unknown): undefined {
     const { output: schema } = this.member
     if (schema === undefined) return this.#reply(exchange, undefined)
     const valid = validate(schema, result, this.refuseOutput)
-    if (valid instanceof Promise)
-      valid
-        .then((value) => this.#reply(exchange, value))
-        .catch((error: unknown) => this.refuse(exchange, error))
-    else this.#reply(exchange, valid)
+    if (!(valid instanceof Promise)) return this.#reply(exchange, valid)
+    valid
+      .then((value) => this.#reply(exchange, value))
+      .catch((error: unknown) => this.refuse(exchange, error))
   }
 
-  #reply(exchange: IncomingExchange, value: unknown): void {
+  #reply(exchange: IncomingExchange, value: unknown): undefined {
     try {
       exchange.reply(encodeValue, value)
     } catch (error) {

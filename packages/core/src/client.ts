@@ -1,12 +1,12 @@
 // A contract as an object of methods.
 
 import { call } from './call.js'
-import type { Contract, Member as ContractMember, Named } from './contract.js'
+import type { Contract, Member as ContractMember, Named, Stream } from './contract.js'
 import type { CallOptions, Client } from './infer.js'
-import { aroundCall } from './middleware.js'
+import { aroundCall, aroundStream } from './middleware.js'
 import type { Peer } from './peer.js'
 import { checkTarget, Route, type Target, type Turn } from './routing.js'
-import { callStream } from './stream-call.js'
+import { awaitable, callStream } from './stream-call.js'
 
 /** Makes the clients of one peer. */
 export class Clients {
@@ -60,10 +60,25 @@ function methodOf(
   if (member.kind === 'procedure') {
     const route = new Route(peer, member, target, turn)
     const { use = [] } = target
-    const run = aroundCall(member.name, use, (input, options) => call({ route, input, options }))
+    const outgoing = { kind: 'call', procedure: member.name } as const
+    const run = aroundCall(outgoing, use, (input, options) => call({ route, input, options }))
     return (input, options = {}) => run(input, options)
   }
-  const stream = member as Extract<typeof member, { kind: 'stream' }>
+  return streamMethodOf(peer, member as Named<Stream>, { target, turn })
+}
+
+function streamMethodOf(
+  peer: Peer,
+  stream: Named<Stream>,
+  { target, turn }: { target: Target; turn: Turn },
+): Method {
   const route = new Route(peer, stream, target, turn)
-  return (input, options = {}) => callStream({ route, input, options })
+  const { use = [] } = target
+  const begin = aroundStream(stream.name, use, (input, options) =>
+    callStream({ route, input, options }),
+  )
+  return (input, options = {}) => {
+    const values = begin(input, options)
+    return stream.upload === undefined ? values : Object.assign(values, awaitable(values))
+  }
 }

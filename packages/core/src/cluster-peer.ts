@@ -69,18 +69,20 @@ export class ClusterPeer implements PeerInfo {
    */
   client<C extends Contract>(contract: C, target: Target = {}): Client<C> {
     assertContract(contract)
-    this.peer.nests = true
+    this.peer.nest()
     return this.#clients.create(contract, target)
   }
 
   /**
    * Creates a client that calls every ready worker at once. Its calls resolve with each one's outcome; they reject only when the
    * call itself is wrong. A worker that dies meanwhile is settled at once, one that is started meanwhile is not waited for.
+   *
+   * @param options `{ use }` middleware around each call, which gets its receipt. Default none
    */
-  all<C extends Contract>(contract: C): GatherClient<C> {
+  all<C extends Contract>(contract: C, options: Pick<Target, 'use'> = {}): GatherClient<C> {
     assertContract(contract)
-    this.peer.nests = true
-    return gatherClient(this.peer, contract)
+    this.peer.nest()
+    return gatherClient(this.peer, contract, options)
   }
 
   /**

@@ -19,7 +19,7 @@ export interface Procedure<
   readonly queue: QueueLimits
 }
 
-/** How many calls may wait, and how long: at a worker that runs as many as it may, or here until a worker is ready. */
+/** How many calls (or streams) may wait, and how long: at a worker that runs as many as it may, or here until a worker is ready. */
 export interface QueueLimits {
   /** Calls that may wait. The next one fails with `OVERLOADED` at once. Default 1000 */
   readonly limit: number
@@ -40,6 +40,8 @@ export interface Stream<
   readonly output: O
   readonly errors: E
   readonly timeout: number
+  readonly concurrency: number
+  readonly queue: QueueLimits
 }
 
 /** A channel that any peer publishes on and any peer listens to. Made by {@link topic}. */
@@ -131,11 +133,7 @@ export function procedure<
     errors: checkErrors('procedure', options.errors) as E,
     idempotent: options.idempotent ?? false,
     timeout: checkTimeout('procedure', options.timeout),
-    concurrency: checkCount('concurrency', options.concurrency ?? Number.POSITIVE_INFINITY),
-    queue: Object.freeze({
-      limit: checkCount('queue.limit', options.queue?.limit ?? 1_000),
-      timeout: checkTimeout('procedure', options.queue?.timeout ?? 5_000),
-    }),
+    ...checkLimits('procedure', options),
   })
 }
 
@@ -143,10 +141,13 @@ export function procedure<
  * Creates a stream: one request, then values in one direction or both.
  *
  * @param options.input schema of the request that opens it
- * @param options.upload schema of each value that the caller sends; without one, the caller sends none
- * @param options.output schema of each value that the handler yields (or of the one that it returns)
+ * @param options.upload schema of each value that the caller sends, or `bytes()`; without one, the caller sends none
+ * @param options.output schema of each value that the handler yields (or of the one that it returns), or `bytes()`
  * @param options.errors declared errors, by code, with the schema of each one's data
  * @param options.timeout milliseconds that the whole stream may take. Default none: a stream lives until an end leaves it
+ * @param options.concurrency how many of them each worker runs at once; one that another handler opens is run at once all the same.
+ *   Default: no limit
+ * @param options.queue how many may wait to be opened, and how long. Default 1000, and 5 000 ms
  * @throws InvalidContractError when an option is not usable
  */
 export function stream<
@@ -161,6 +162,8 @@ export function stream<
     readonly output?: O
     readonly errors?: E
     readonly timeout?: number
+    readonly concurrency?: number
+    readonly queue?: Partial<QueueLimits>
   } = {},
 ): Stream<NoInfer<I>, NoInfer<U>, NoInfer<O>, NoInfer<E>> {
   checkSchema('stream', 'input', options.input)
@@ -173,6 +176,7 @@ export function stream<
     output: options.output as O,
     errors: checkErrors('stream', options.errors) as E,
     timeout: options.timeout === undefined ? 0 : checkTimeout('stream', options.timeout),
+    ...checkLimits('stream', options),
   })
 }
 
@@ -245,9 +249,23 @@ function checkTimeout(maker: string, timeout = DEFAULT_TIMEOUT): number {
   )
 }
 
-function checkCount(option: string, count: number): number {
+function checkLimits(
+  maker: string,
+  options: { readonly concurrency?: number; readonly queue?: Partial<QueueLimits> },
+): { readonly concurrency: number; readonly queue: QueueLimits } {
+  const { concurrency = Number.POSITIVE_INFINITY, queue = {} } = options
+  return {
+    concurrency: checkCount(maker, 'concurrency', concurrency),
+    queue: Object.freeze({
+      limit: checkCount(maker, 'queue.limit', queue.limit ?? 1_000),
+      timeout: checkTimeout(maker, queue.timeout ?? 5_000),
+    }),
+  }
+}
+
+function checkCount(maker: string, option: string, count: number): number {
   if (count >= 1 && (Number.isInteger(count) || count === Number.POSITIVE_INFINITY)) return count
   throw new InvalidContractError(
-    `procedure: "${option}" must be a whole number, 1 or more, got ${String(count)}`,
+    `${maker}: "${option}" must be a whole number, 1 or more, got ${String(count)}`,
   )
 }

@@ -101,6 +101,13 @@ export class UnimplementedError extends ClusterwireError {
 /** The peers that could answer are not there, or not ready. Nothing was sent. */
 export class NoWorkerError extends ClusterwireError {
   readonly code = 'NO_WORKER' as const
+  /** Milliseconds after which it makes sense to try again: a worker that died is replaced in about that time. */
+  readonly retryAfter: number
+
+  constructor(message: string, details: ErrorDetails & { retryAfter?: number } = {}) {
+    super(message, details)
+    this.retryAfter = details.retryAfter ?? 1_000
+  }
 }
 
 /** The peer died, or its link was cut, before it answered. */

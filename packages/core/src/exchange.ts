@@ -68,12 +68,14 @@ export abstract class Exchange {
   /**
    * Sends one data frame. To be called while `writable`; bytes are to be cut into pieces of `PIECE_BYTES`.
    * Returns whether more may follow at once; else `drain` tells when.
+   *
+   * @param flags bits that the frame has besides. Default none
    */
-  write<T>(encode: Encode<T>, value: T): boolean {
+  write<T>(encode: Encode<T>, value: T, flags = 0): boolean {
     if (this.#over) return false
     this.#outgoing ??= new SendWindow()
     const link = this.peer.linkTo(this.member)
-    const out = link.begin(this.head(FrameType.data, this.#direction | Flag.bulk))
+    const out = link.begin(this.head(FrameType.data, this.#direction | Flag.bulk | flags))
     const start = out.position - HEADER_BYTES
     try {
       encode(out, value)

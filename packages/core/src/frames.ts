@@ -79,6 +79,8 @@ export const Flag = {
   replay: 32,
   /** open: before the request stand the depth of the call chain (u8), the metadata's size (u32) and the metadata. */
   meta: 64,
+  /** data: the body is bytes, and no encoded value. */
+  raw: 128,
 } as const
 
 /** Why a caller cancels. */

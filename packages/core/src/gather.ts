@@ -4,24 +4,27 @@ import { call } from './call.js'
 import type { Contract, Member as ContractMember, Named, Procedure } from './contract.js'
 import { InvalidOptionError } from './errors.js'
 import type { GatherClient, GatherOptions, Outcome, PeerInfo, Receipt } from './infer.js'
+import { aroundCall } from './middleware.js'
 import type { Peer } from './peer.js'
 import { CompleteReceipt, infoOf } from './receipt.js'
-import { Route } from './routing.js'
+import { Route, type Target } from './routing.js'
 import { refuseRequest, validate } from './validate.js'
 
 /** Makes a contract's procedures into methods that ask every worker that is ready when they are called. */
-export function gatherClient<C extends Contract>(peer: Peer, contract: C): GatherClient<C> {
+export function gatherClient<C extends Contract>(
+  peer: Peer,
+  contract: C,
+  { use = [] }: Pick<Target, 'use'>,
+): GatherClient<C> {
   const methods = (Object.entries(contract) as [string, Named<ContractMember>][]).flatMap(
-    ([key, member]) =>
-      member.kind === 'procedure'
-        ? [
-            [
-              key,
-              (input: unknown, options: GatherOptions = {}) =>
-                gather(peer, member, { input, options }),
-            ],
-          ]
-        : [],
+    ([key, member]) => {
+      if (member.kind !== 'procedure') return []
+      const outgoing = { kind: 'gather', procedure: member.name } as const
+      const run = aroundCall(outgoing, use, (input, options) =>
+        gather(peer, member, { input, options }),
+      )
+      return [[key, (input: unknown, options: GatherOptions = {}) => run(input, options)]]
+    },
   )
   return Object.freeze(Object.fromEntries(methods)) as GatherClient<C>
 }

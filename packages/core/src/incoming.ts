@@ -21,6 +21,8 @@ export interface CalleeEvents {
 /** Knows which request the running code is handling (an AsyncLocalStorage is one). */
 export interface ScopeStore {
   run<T>(scope: IncomingExchange, code: () => T): T
+  /** From here on, and in what follows from it; `undefined` leaves the scope. */
+  enterWith(scope: IncomingExchange | undefined): void
   getStore(): IncomingExchange | undefined
 }
 

@@ -49,4 +49,13 @@ export type {
   Passed,
   PassOn,
 } from './middleware.js'
-export type { AnySchema, InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './schema.js'
+export type {
+  AnySchema,
+  BytesSchema,
+  InputOf,
+  OutputOf,
+  Schema,
+  SchemaIssue,
+  SchemaResult,
+} from './schema.js'
+export { bytes } from './schema.js'

@@ -1,4 +1,4 @@
-// How many calls of one procedure a worker runs at once, and the queue of those beyond.
+// How many calls of one procedure (or how many of one stream) a worker runs at once, and the queue of those beyond.
 
 import type { QueueLimits } from './contract.js'
 import { OverloadedError } from './errors.js'
@@ -76,6 +76,11 @@ export class Limiter {
     this.#admitting = false
   }
 
+  /** Stops the timer. Nothing may wait any more. */
+  close(): void {
+    this.#waiting.close()
+  }
+
   #forget(ticket: Ticket): void {
     this.#waiting.remove(ticket.id)
     this.#line.delete(ticket)
@@ -84,7 +89,7 @@ export class Limiter {
   #overloaded(why: string): OverloadedError {
     const procedure = this.#procedure
     return new OverloadedError(
-      `${procedure}: this worker runs ${this.#concurrency} at once, and ${why}; try again later, or raise the procedure's concurrency or queue`,
+      `${procedure}: this worker runs ${this.#concurrency} at once, and ${why}; try again later, or raise its concurrency or queue`,
       { procedure, retryAfter: this.#queue.timeout },
     )
   }

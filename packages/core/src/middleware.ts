@@ -43,13 +43,19 @@ export type Middleware<Given extends object = object, Added extends object = obj
 
 /** A call on its way out. */
 export interface ClientCall {
-  /** The procedure's full name. */
+  /** What is called: a procedure, a stream, or a procedure on every worker (`all`). */
+  readonly kind: 'call' | 'stream' | 'gather'
+  /** The procedure's or stream's full name. */
   readonly procedure: string
   readonly input: unknown
+  /** For a stream with an upload, that too. */
   readonly options: CallOptions
 }
 
-/** Runs around a client's calls: may look, answer by itself, call `next` again, or change what is sent. */
+/**
+ * Runs around a client's calls: may look, answer by itself, call `next` again, or change what is sent. What `next` resolves with is the
+ * answer; for a stream an async iterable of its values, which the middleware may wrap; for `all` the receipt.
+ */
 export type ClientMiddleware = (
   call: ClientCall,
   next: (change?: { readonly input?: unknown; readonly options?: CallOptions }) => Promise<unknown>,
@@ -102,17 +108,74 @@ function outputOf(procedure: string, passed: unknown): unknown {
   )
 }
 
+type Outgoing = Pick<ClientCall, 'kind' | 'procedure'>
+
 /** Puts middleware around a call; the first is the outermost. */
 export function aroundCall(
-  procedure: string,
+  outgoing: Outgoing,
   middleware: readonly ClientMiddleware[],
   call: (input: unknown, options: CallOptions) => Promise<unknown>,
 ): (input: unknown, options: CallOptions) => Promise<unknown> {
   return middleware.reduceRight(
     (inner, one) => async (input, options) =>
-      one({ procedure, input, options }, (change = {}) =>
+      one({ ...outgoing, input, options }, async (change = {}) =>
         inner('input' in change ? change.input : input, change.options ?? options),
       ),
     call,
   )
+}
+
+type Values = AsyncIterableIterator<unknown, undefined>
+
+/** Puts middleware around a stream, which runs when the first value is asked for. */
+export function aroundStream(
+  procedure: string,
+  middleware: readonly ClientMiddleware[],
+  begin: (input: unknown, options: CallOptions) => Values,
+): (input: unknown, options: CallOptions) => Values {
+  if (middleware.length === 0) return begin
+  const outgoing = { kind: 'stream', procedure } as const
+  const run = aroundCall(outgoing, middleware, async (input, options) => begin(input, options))
+  return (input, options) => new LateStream(procedure, () => run(input, options))
+}
+
+/** A stream whose values come from an iterable that is still to be made. */
+class LateStream implements Values {
+  readonly #procedure: string
+  readonly #make: () => Promise<unknown>
+  #values: Promise<AsyncIterator<unknown>> | undefined
+  #left = false
+
+  constructor(procedure: string, make: () => Promise<unknown>) {
+    this.#procedure = procedure
+    this.#make = make
+  }
+
+  async next(): Promise<IteratorResult<unknown, undefined>> {
+    if (this.#left) return { value: undefined, done: true }
+    this.#values ??= this.#begin()
+    const values = await this.#values
+    return (await values.next()) as IteratorResult<unknown, undefined>
+  }
+
+  async return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#left = true
+    const values = await this.#values
+    await values?.return?.()
+    return { value: undefined, done: true }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async #begin(): Promise<AsyncIterator<unknown>> {
+    const values = (await this.#make()) as Partial<AsyncIterable<unknown>> | undefined
+    if (typeof values?.[Symbol.asyncIterator] === 'function')
+      return (values as AsyncIterable<unknown>)[Symbol.asyncIterator]()
+    throw new InvalidOptionError(
+      `${this.#procedure}: middleware around a stream must return an async iterable, as next() does`,
+      { procedure: this.#procedure },
+    )
+  }
 }

@@ -1,6 +1,7 @@
-// What a call inherits from the request that is being handled where it is made.
+// What a call inherits from the request that is being handled where it is made: its metadata, its depth, and its end.
 
-import { CallTooDeepError, InvalidOptionError } from './errors.js'
+import { onAbort } from './abort.js'
+import { CallTooDeepError, CancelledError, InvalidOptionError } from './errors.js'
 import type { IncomingExchange } from './incoming.js'
 import type { CallOptions } from './infer.js'
 import type { Origin } from './outgoing.js'
@@ -30,6 +31,40 @@ export function originOf(
     )
   if (meta !== undefined) checkMeta(procedure, meta)
   return { depth, meta: { ...scope?.meta, ...meta } }
+}
+
+/** Those on whose behalf a call is made. */
+interface Principals {
+  readonly signal: AbortSignal | undefined
+  readonly scope: IncomingExchange | undefined
+}
+
+/** What to fail with when one of them has given up already. */
+export function givenUp(
+  procedure: string,
+  signal: AbortSignal | undefined,
+  scope: IncomingExchange | undefined,
+): CancelledError | undefined {
+  if (signal?.aborted) return abortedBy(procedure, signal.reason)
+  return scope?.over && scope.signal.aborted ? abortedBy(procedure, scope.signal.reason) : undefined
+}
+
+/** Calls `run` when one of them gives up; the function returned takes that back. */
+export function onGivenUp(
+  procedure: string,
+  { signal, scope }: Principals,
+  run: (error: CancelledError) => void,
+): () => void {
+  const forgetSignal = signal && onAbort(signal, () => run(abortedBy(procedure, signal.reason)))
+  const forgetScope = scope?.onCancel((reason) => run(abortedBy(procedure, reason)))
+  return () => {
+    forgetSignal?.()
+    forgetScope?.()
+  }
+}
+
+function abortedBy(procedure: string, cause: unknown): CancelledError {
+  return new CancelledError(`${procedure}: the caller aborted it`, { procedure, cause })
 }
 
 function checkMeta(procedure: string, meta: object): void {

@@ -7,7 +7,7 @@ import { OverloadedError, PeerClosedError, ProtocolError } from './errors.js'
 import { type Exchanger, send } from './exchange.js'
 import { describeError, nameProcedure } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
-import type { ScopeStore } from './incoming.js'
+import type { IncomingExchange, ScopeStore } from './incoming.js'
 import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
 import { PendingTable } from './pending.js'
 import { RetryBudget } from './retry-budget.js'
@@ -60,10 +60,12 @@ export class Peer implements Exchanger {
   readonly directory: Directory = new Directory()
   readonly stacks: boolean
   /**
-   * Set when this peer makes its first client: only then need its handlers run in a scope, which costs a fifth of their throughput on
-   * Node 20. A request that came in before that inherits nothing, so clients are best made before anything is served.
+   * Whether handlers run in a scope, so that the calls which they make inherit from the request. Only from this peer's first client (or broadcast) on:
+   * before that nobody makes any, and scopes cost a fifth of a handler's throughput on Node 20 (docs/performance.md).
    */
   nests = false
+  /** The request whose handler is being entered, until the first client is made. */
+  #entering: IncomingExchange | undefined
   readonly counters: PeerCounters = { late: 0, violations: 0 }
   /** Calls that wait for a worker to get ready. */
   readonly waiting: WaitingRoom
@@ -138,6 +140,27 @@ export class Peer implements Exchanger {
     if (this.#closed === undefined) this.#options.announce(change)
   }
 
+  /** This peer makes a client: from now on, handlers run in a scope. The one that makes it is in its own at once. */
+  nest(): void {
+    const { scopes } = this.#options
+    if (this.nests || scopes === undefined) return
+    this.nests = true
+    if (this.#entering !== undefined) scopes.enterWith(this.#entering)
+  }
+
+  /** A handler is entered without a scope, which it gets if it makes the first client before it first waits. Returns what `leave` is to be told. */
+  enter(exchange: IncomingExchange): IncomingExchange | undefined {
+    const outer = this.#entering
+    this.#entering = exchange
+    return outer
+  }
+
+  /** It has got to where it waits, or to its end. */
+  leave(outer: IncomingExchange | undefined): void {
+    this.#entering = outer
+    if (this.nests) this.scopes?.enterWith(outer)
+  }
+
   /**
    * Serves a procedure: `handle` gets every request for it.
    *
@@ -182,8 +205,8 @@ export class Peer implements Exchanger {
     }
     this.#pending.add(exchange)
     member.pending++
-    // Died between the choice and here: nothing will ever say so again.
-    if (member.state === 'gone') exchange.lost('no', 'it was gone already')
+    // Died between the choice and here: nothing will ever say so again. Told when its caller holds the exchange.
+    if (member.state === 'gone') queueMicrotask(() => exchange.lost('no', 'it was gone already'))
     return exchange
   }
 

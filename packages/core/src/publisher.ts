@@ -1,11 +1,9 @@
 // The sending half of publications: values out to everyone who listens, and the broadcasts that wait for what becomes of them.
 
-import { onAbort } from './abort.js'
 import { Broadcast } from './broadcast.js'
 import type { Named, Topic } from './contract.js'
 import { DEFAULT_TIMEOUT, isTimeout, MAX_TIMEOUT } from './contract.js'
 import {
-  CancelledError,
   DeadlineExceededError,
   InvalidContractError,
   InvalidOptionError,
@@ -16,7 +14,7 @@ import { send } from './exchange.js'
 import { nameProcedure, reviveFailure } from './failure.js'
 import { EVERYONE, Flag, type Frame, FrameType, type Receivers } from './frames.js'
 import type { CallOptions, Receipt } from './infer.js'
-import { scopeOf } from './origin.js'
+import { givenUp, onGivenUp, scopeOf } from './origin.js'
 import type { Peer } from './peer.js'
 import { PendingTable } from './pending.js'
 import { encodePublication } from './publication.js'
@@ -75,10 +73,10 @@ export class Publisher {
         `${topic.name}: "timeout" must be more than 0 and at most ${MAX_TIMEOUT} milliseconds, got ${String(timeout)}`,
       )
     this.#peer.assertOpen()
-    this.#peer.nests = true
+    this.#peer.nest()
     const scope = scopeOf(this.#peer)
-    if (signal?.aborted) throw givenUp(topic, signal.reason)
-    if (scope?.over) throw givenUp(topic, scope.signal.reason)
+    const up = givenUp(topic.name, signal, scope)
+    if (up !== undefined) throw up
     const now = this.#peer.now()
     const deadline = Math.min(now + timeout, scope?.deadline ?? Number.POSITIVE_INFINITY)
     if (deadline <= now)
@@ -89,15 +87,12 @@ export class Publisher {
     const broadcast = new Broadcast(this.#broadcasts, { topic: topic.name, deadline })
     // Before its schema is asked: an asynchronous one has no more time than all the rest.
     this.#broadcasts.add(broadcast)
-    const giveUp = (reason: unknown) => broadcast.fail(givenUp(topic, reason))
-    const forgetSignal = signal && onAbort(signal, () => giveUp(signal.reason))
-    const forgetScope = scope?.onCancel(giveUp)
+    const forget = onGivenUp(topic.name, { signal, scope }, (error) => broadcast.fail(error))
     try {
       this.#begin(topic, value, broadcast)
       return await broadcast.receipt
     } finally {
-      forgetSignal?.()
-      forgetScope?.()
+      forget()
     }
   }
 
@@ -179,8 +174,4 @@ export class Publisher {
       throw nameProcedure(topic.name, error)
     }
   }
-}
-
-function givenUp({ name }: Named<Topic>, cause: unknown): CancelledError {
-  return new CancelledError(`${name}: the publisher stopped waiting`, { procedure: name, cause })
 }

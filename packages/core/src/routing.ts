@@ -21,7 +21,7 @@ export interface Target {
   readonly to?: number | 'primary' | undefined
   /** Calls with the same key go to the same worker, as long as it lives. */
   readonly key?: string | number | undefined
-  /** Runs around each call of a procedure, the first outermost. */
+  /** Runs around each call and each stream, the first outermost. */
   readonly use?: readonly ClientMiddleware[] | undefined
 }
 

@@ -31,6 +31,41 @@ export type InputOf<S extends AnySchema> = NonNullable<S['~standard']['types']>[
 /** What comes out of the schema. */
 export type OutputOf<S extends AnySchema> = NonNullable<S['~standard']['types']>['output']
 
+/** The schema that {@link bytes} makes. */
+export type BytesSchema = Schema<Uint8Array, Uint8Array>
+
+const BYTES: BytesSchema = Object.freeze({
+  '~standard': Object.freeze({
+    version: 1,
+    vendor: 'clusterwire',
+    validate: (value: unknown) =>
+      value instanceof Uint8Array
+        ? { value }
+        : {
+            issues: [{ message: `must be bytes (a Uint8Array or a Buffer), got ${typeof value}` }],
+          },
+    // What tells versions of a contract apart, as zod's schemas have it.
+    jsonSchema: Object.freeze({ input: describeBytes, output: describeBytes }),
+  }),
+})
+
+function describeBytes() {
+  return { 'x-type': 'bytes' }
+}
+
+/**
+ * The schema of raw bytes. A stream of them carries bytes and not values: pieces of any size are cut as the link likes it, their bounds mean
+ * nothing, and nothing is encoded. Elsewhere it is the schema of one `Uint8Array`.
+ */
+export function bytes(): BytesSchema {
+  return BYTES
+}
+
+/** Whether this is the schema of raw bytes. */
+export function isBytes(schema: AnySchema | undefined): boolean {
+  return schema === BYTES
+}
+
 /** Schema issues as one line: `quantity: must be positive; sku: is required`. */
 export function describeIssues(issues: readonly SchemaIssue[]): string {
   return issues.map(describeIssue).join('; ')

@@ -5,9 +5,9 @@ import type { Named, Procedure, Stream } from './contract.js'
 import { dataBytes } from './exchange.js'
 import type { IncomingExchange } from './incoming.js'
 import type { ErrorMakers } from './infer.js'
-import { decodeValue, encodeValue } from './transports/codec.js'
+import { encodeValue } from './transports/codec.js'
 import { refuseRequest, refuseResponse, validate } from './validate.js'
-import { Inbox, Outbox, Unfit } from './values.js'
+import { Inbox, Outbox, readData, Unfit } from './values.js'
 
 /** Answers one stream. */
 export class StreamAnswer extends Answer<Named<Stream>> {
@@ -18,19 +18,33 @@ export class StreamAnswer extends Answer<Named<Stream>> {
     return new StreamContext({ exchange, errors, stream: this.member })
   }
 
-  protected give(exchange: IncomingExchange, result: unknown, context: StreamContext): void {
-    this.#send(exchange, result, context).then(
+  protected give(
+    exchange: IncomingExchange,
+    result: unknown,
+    context: StreamContext,
+  ): Promise<void> {
+    return this.#send(exchange, result, context).then(
       (all) => {
-        if (!all) return
-        exchange.reply(encodeValue, undefined)
+        if (all) exchange.reply(encodeValue, undefined)
         this.done(exchange)
       },
       (thrown: unknown) => {
         const unfit = Unfit.in(thrown)
-        if (unfit === undefined) this.threw(exchange, thrown)
+        if (unfit === undefined) this.threw(exchange, thrown, context)
         else this.refuse(exchange, unfit.error)
       },
     )
+  }
+
+  /** A handler that lets through what was wrong with the upload has not failed by itself: its caller has sent that. */
+  protected override threw(
+    exchange: IncomingExchange,
+    thrown: unknown,
+    context: StreamContext,
+  ): void {
+    const { unfit } = context
+    if (unfit !== undefined && unfit.error === thrown) this.refuse(exchange, thrown)
+    else super.threw(exchange, thrown, context)
   }
 
   async #send(
@@ -58,6 +72,8 @@ export class StreamAnswer extends Answer<Named<Stream>> {
 class StreamContext extends Context {
   readonly outbox: Outbox
   readonly upload: AsyncIterable<unknown>
+  /** What was wrong with the upload. */
+  unfit: { readonly error: unknown } | undefined
 
   constructor(parts: {
     readonly exchange: IncomingExchange
@@ -66,16 +82,15 @@ class StreamContext extends Context {
   }) {
     const { exchange, stream } = parts
     super(exchange, parts.errors)
-    this.outbox = new Outbox(exchange)
+    this.outbox = new Outbox(exchange, stream.output)
     const inbox = new Inbox<unknown>({
       consumed: (bytes) => exchange.consumed(bytes),
       left() {}, // The handler may stop reading and still answer; the caller then stops by that.
     })
-    this.upload = stream.upload === undefined ? inbox : validated(inbox, stream)
+    this.upload = stream.upload === undefined ? inbox : this.#validated(inbox, stream)
     if (!exchange.hasUpload) inbox.end()
     exchange.events = {
-      data: (frame) =>
-        inbox.push(decodeValue(frame.bytes, frame.body, frame.end), dataBytes(frame)),
+      data: (frame) => inbox.push(readData(frame), dataBytes(frame)),
       end: () => inbox.end(),
       drain: () => this.outbox.wake(),
       cancelled: (error) => {
@@ -84,11 +99,20 @@ class StreamContext extends Context {
       },
     }
   }
-}
 
-async function* validated(values: AsyncIterable<unknown>, { upload, name }: Named<Stream>) {
-  for await (const value of values)
-    yield await validate(upload, value, refuseRequest(name, 'upload'))
+  async *#validated(values: AsyncIterable<unknown>, { upload, name }: Named<Stream>) {
+    const refuse = refuseRequest(name, 'upload')
+    for await (const value of values) {
+      let valid: unknown
+      try {
+        valid = await validate(upload, value, refuse)
+      } catch (error) {
+        this.unfit = { error }
+        throw error
+      }
+      yield valid
+    }
+  }
 }
 
 /** Whether the handler gives many values: a generator, or another async iterable. An array is one value. */

@@ -1,10 +1,11 @@
 // A stream on the caller's side: an async iterable that begins when it is first asked for a value.
 
-import { onAbort } from './abort.js'
+import { type Applicant, admit, mayTryAgain, tooLate } from './admission.js'
+import { type CallSite, captureSite, showSite } from './call-site.js'
 import type { CallTrace } from './channels.js'
 import type { Named, Stream } from './contract.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
-import type { Candidate } from './directory.js'
+import type { Candidate, Member } from './directory.js'
 import {
   CancelledError,
   type ClusterwireError,
@@ -12,66 +13,89 @@ import {
   InvalidOptionError,
   InvalidRequestError,
   InvalidResponseError,
+  NoWorkerError,
+  OverloadedError,
+  UnimplementedError,
 } from './errors.js'
 import { dataBytes } from './exchange.js'
 import { nameProcedure } from './failure.js'
 import { isPlain } from './fingerprint.js'
 import type { Frame } from './frames.js'
+import type { IncomingExchange } from './incoming.js'
 import type { CallOptions, UploadCall } from './infer.js'
-import { originOf, scopeOf } from './origin.js'
+import { givenUp, onGivenUp, originOf, scopeOf } from './origin.js'
 import type { CallerEvents, OutgoingExchange } from './outgoing.js'
 import type { Route } from './routing.js'
-import { decodeValue, encodeValue } from './transports/codec.js'
+import { encodeValue } from './transports/codec.js'
 import { type Refuse, refuseRequest, validate } from './validate.js'
-import { Inbox, Outbox, Unfit } from './values.js'
+import { Inbox, Outbox, readData, Unfit } from './values.js'
 
 /** How one stream differs from what its contract says. */
 export interface StreamOptions extends CallOptions {
   readonly upload?: AsyncIterable<unknown> | Iterable<unknown>
 }
 
-interface StreamParts {
+/** What a stream is made of. */
+export interface StreamRequest {
   readonly route: Route<Named<Stream>>
   readonly input: unknown
   readonly options: StreamOptions
 }
 
-/** Makes the iterable of a stream's values; with an upload, it can be awaited for its only value instead. */
-export function callStream(parts: StreamParts): AsyncIterableIterator<unknown> {
-  const call = new StreamCall(parts)
-  return parts.route.member.upload === undefined ? call : Object.assign(call, thenable(call))
+/** Makes the iterable of a stream's values. */
+export function callStream(request: StreamRequest): AsyncIterableIterator<unknown, undefined> {
+  return new StreamCall(request)
 }
 
-class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEvents {
-  readonly #parts: StreamParts
+class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEvents, Applicant {
+  readonly route: Route<Named<Stream>>
+  readonly #request: StreamRequest
   readonly #inbox: Inbox<unknown>
+  readonly #site: CallSite | undefined
+  #scope: IncomingExchange | undefined
+  #deadline = Number.POSITIVE_INFINITY
+  #begun = false
+  #settled = false
   #exchange: OutgoingExchange | undefined
   #served: Candidate | undefined
-  /** Whether it is another version of the contract that validates its values. */
-  #foreign = false
+  /** Whether another version of the contract validates its values: true until it is known who does. */
+  #foreign = true
   #outbox: Outbox | undefined
-  #begun: Promise<void> | undefined
-  #forgetSignal: () => void = () => {}
+  /** What the first attempt failed with, when there is a second one. */
+  #first: ClusterwireError | undefined
+  /** Takes back what waits for an abort, a cancellation, a time or a worker. */
+  #release: (() => void)[] = []
   /** Made when somebody watches. */
   #trace: CallTrace | undefined
 
-  constructor(parts: StreamParts) {
-    this.#parts = parts
+  constructor(request: StreamRequest) {
+    this.#request = request
+    this.route = request.route
+    const { name } = this.route.member
+    if (this.route.peer.callSites) this.#site = captureSite(callStream)
     this.#inbox = new Inbox({
       consumed: (bytes) => this.#exchange?.consumed(bytes),
-      left: () => this.#cancel(new CancelledError(`${parts.route.member.name}: the reader left`)),
+      left: () => this.fail(new CancelledError(`${name}: the reader left`, { procedure: name })),
     })
   }
 
-  async next(): Promise<IteratorResult<unknown, undefined>> {
-    this.#begun ??= this.#begin()
-    await this.#begun
-    const result = await this.#inbox.next()
-    return result.done || !this.#foreign ? result : this.#accept(result.value)
+  get deadline(): number {
+    return this.#deadline
+  }
+
+  /** Whether it waits for another worker: not when one has said that it has too much to do. */
+  get patient(): boolean {
+    return !(this.#first instanceof OverloadedError)
+  }
+
+  next(): Promise<IteratorResult<unknown, undefined>> {
+    if (!this.#begun) this.#begin()
+    const next = this.#inbox.next()
+    return this.#foreign ? next.then((result) => this.#accept(result)) : next
   }
 
   return(): Promise<IteratorResult<unknown, undefined>> {
-    this.#begun ??= Promise.resolve() // Left before it began: it never will.
+    this.#begun = true // Left before it began: it never will.
     return this.#inbox.return()
   }
 
@@ -79,9 +103,31 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     return this
   }
 
+  attempt(candidate: Candidate, now: number): void {
+    const { member: stream, peer } = this.route
+    const { input, options } = this.#request
+    if (this.#deadline <= now) throw tooLate(stream.name)
+    const unlimited = this.#deadline === Number.POSITIVE_INFINITY
+    this.#served = candidate
+    this.#foreign = this.route.differs(candidate) && isPlain(stream.output)
+    this.#exchange = peer.open({
+      member: candidate.member,
+      ref: candidate.ref,
+      procedure: stream.name,
+      encode: encodeValue,
+      input,
+      timeout: unlimited ? 0 : this.#deadline - now,
+      deadline: this.#deadline,
+      upload: options.upload !== undefined,
+      origin: originOf(stream.name, options, this.#scope),
+      events: this,
+    })
+    if (options.upload !== undefined) this.#upload(this.#exchange, options.upload)
+  }
+
   data(frame: Frame): void {
     this.#exchange?.uncount()
-    this.#inbox.push(decodeValue(frame.bytes, frame.body, frame.end), dataBytes(frame))
+    this.#inbox.push(readData(frame), dataBytes(frame))
   }
 
   drain(): void {
@@ -89,85 +135,103 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   }
 
   reply(): void {
-    this.#settled()
+    this.#settle()
     this.#tell('stream.end')
     this.#inbox.end()
   }
 
-  error(thrown: ClusterwireError): void {
-    const { route } = this.#parts
+  error(error: ClusterwireError): void {
+    const { route } = this
+    // What is uploaded is gone when it has been sent once.
+    if (this.#first === undefined && this.#outbox === undefined && mayTryAgain(this, error)) {
+      this.#first = error
+      return this.#enter(this.#exchange?.member)
+    }
     // The input passed here: it is the handler's version of the schema that refuses it.
-    const error =
-      thrown instanceof InvalidRequestError && this.#served && route.differs(this.#served)
-        ? route.incompatible(this.#served, 'input', thrown.issues)
-        : thrown
-    this.#settled()
-    this.#tell('stream.error', error)
-    this.#inbox.fail(error)
+    if (error instanceof InvalidRequestError && this.#served && route.differs(this.#served))
+      return this.fail(route.incompatible(this.#served, 'input', error.issues))
+    this.fail(error)
   }
 
-  async #accept(value: unknown): Promise<IteratorResult<unknown, undefined>> {
-    const { route } = this.#parts
-    const refuse: Refuse = (issues) =>
-      route.incompatible(this.#served as Candidate, 'output', issues)
-    try {
-      return { value: await validate(route.member.output, value, refuse), done: false }
-    } catch (error) {
-      await this.return()
-      throw error
-    }
+  /** Ends it with this error, behind what has come before; and lets the handler know that nobody waits any more. */
+  fail(error: unknown): void {
+    if (this.#settled) return
+    // Nobody else was there: what became of the first attempt says more than that.
+    const nobody = error instanceof NoWorkerError || error instanceof UnimplementedError
+    const told = nobody ? (this.#first ?? error) : error
+    this.#exchange?.abandon()
+    this.#settle()
+    this.#tell('stream.error', told)
+    showSite(told, this.#site)
+    this.#inbox.fail(told)
   }
 
-  async #begin(): Promise<void> {
-    const { route, input, options } = this.#parts
-    const { member: stream, peer } = route
+  #begin(): void {
+    this.#begun = true
+    const { member: stream, peer } = this.route
+    const { input, options } = this.#request
     const { signal, upload } = options
-    const { name } = stream
-    if (stream.upload !== undefined && upload === undefined)
-      throw new InvalidOptionError(`${name}: pass what is to be uploaded as the option "upload"`)
-    const timeout = timeoutOf(this.#parts)
-    await validate(stream.input, input, route.refuseInput)
-    const cancelled = (cause: unknown) =>
-      new CancelledError(`${name}: the caller aborted it`, { procedure: name, cause })
-    if (this.#inbox.ended) return // Its reader has left meanwhile.
-    const scope = scopeOf(peer)
-    for (const ended of [signal, scope?.over ? scope.signal : undefined])
-      if (ended?.aborted) return this.#inbox.fail(cancelled(ended.reason))
-    const left = (scope?.deadline ?? Number.POSITIVE_INFINITY) - peer.now()
-    if (left <= 0)
-      throw new DeadlineExceededError(
-        `${name}: the time of the request that opens this stream is up`,
-        { procedure: name },
+    try {
+      if (stream.upload !== undefined && upload === undefined)
+        throw new InvalidOptionError(
+          `${stream.name}: pass what is to be uploaded as the option "upload"`,
+          { procedure: stream.name },
+        )
+      this.#scope = scopeOf(peer)
+      const now = peer.now()
+      const inherited = this.#scope?.deadline ?? Number.POSITIVE_INFINITY
+      this.#deadline = Math.min(now + timeoutOf(this.#request), inherited)
+      const up = givenUp(stream.name, signal, this.#scope)
+      if (up !== undefined) throw up
+      if (this.#deadline <= now) throw this.#noTimeLeft()
+      const valid = validate(stream.input, input, this.route.refuseInput)
+      this.#release.push(
+        onGivenUp(stream.name, { signal, scope: this.#scope }, (error) => this.fail(error)),
       )
-    this.#served = route.choose()
-    this.#foreign = route.differs(this.#served) && isPlain(stream.output)
-    this.#exchange = peer.open({
-      member: this.#served.member,
-      ref: this.#served.ref,
-      procedure: name,
-      encode: encodeValue,
-      input,
-      timeout: left === Number.POSITIVE_INFINITY ? timeout : Math.min(timeout || left, left),
-      upload: upload !== undefined,
-      origin: originOf(name, options, scope),
-      events: this,
-    })
-    this.#tell('stream.start')
-    const forgetSignal = signal && onAbort(signal, () => this.#cancel(cancelled(signal.reason)))
-    const forgetScope = scope?.onCancel((reason) => this.#cancel(cancelled(reason)))
-    this.#forgetSignal = () => {
-      forgetSignal?.()
-      forgetScope?.()
+      if (valid instanceof Promise) this.#beginWhen(valid)
+      else this.#open()
+    } catch (error) {
+      this.fail(error)
     }
-    if (upload !== undefined) this.#upload(this.#exchange, upload)
+  }
+
+  /** An asynchronous schema may take no longer than the stream. */
+  #beginWhen(accepted: Promise<unknown>): void {
+    const { member, peer } = this.route
+    if (this.#deadline < Number.POSITIVE_INFINITY)
+      this.#release.push(
+        peer.clock.after(this.#deadline - peer.now(), () => this.fail(tooLate(member.name))),
+      )
+    accepted.then(
+      () => this.#open(),
+      (error: unknown) => this.fail(error),
+    )
+  }
+
+  #open(): void {
+    if (this.#settled) return // Its reader has left, or its time was up.
+    this.route.peer.retries.deposit()
+    this.#tell('stream.start')
+    this.#enter()
+  }
+
+  /** Sends it, or lets it wait for a worker. `not`: one that has been tried. */
+  #enter(not?: Member): void {
+    try {
+      const leave = admit(this, this.route.peer.now(), not)
+      if (leave !== undefined) this.#release.push(leave)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   /** Sends what is to be uploaded. If that breaks, the stream does: the handler must not take what it got for the whole. */
   #upload(exchange: OutgoingExchange, source: AsyncIterable<unknown> | Iterable<unknown>): void {
-    const { member: stream } = this.#parts.route
-    this.#outbox = new Outbox(exchange)
+    const { member: stream } = this.route
+    this.#outbox = new Outbox(exchange, stream.upload)
+    const refuse = refuseRequest(stream.name, 'upload')
     const check = (value: unknown) => {
-      const valid = validate(stream.upload, value, refuseRequest(stream.name, 'upload'))
+      const valid = validate(stream.upload, value, refuse)
       // As with a request: what is sent is what the caller gave.
       return valid instanceof Promise ? valid.then(() => value) : value
     }
@@ -175,36 +239,56 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       (all) => all && exchange.end(),
       (thrown: unknown) => {
         const unfit = Unfit.in(thrown)
-        this.#cancel(unfit === undefined ? thrown : nameProcedure(stream.name, unfit.error))
+        this.fail(unfit === undefined ? thrown : nameProcedure(stream.name, unfit.error))
       },
     )
   }
 
-  #cancel(error: unknown): void {
-    this.#settled()
-    this.#tell('stream.error', error)
-    this.#exchange?.abandon()
-    this.#inbox.fail(error)
+  /** Another version of the contract may have let a value pass that this one does not. */
+  async #accept(
+    result: IteratorResult<unknown, undefined>,
+  ): Promise<IteratorResult<unknown, undefined>> {
+    if (result.done === true || !this.#foreign) return result
+    const { route } = this
+    const refuse: Refuse = (issues) =>
+      route.incompatible(this.#served as Candidate, 'output', issues)
+    try {
+      return { value: await validate(route.member.output, result.value, refuse), done: false }
+    } catch (error) {
+      await this.return()
+      throw error
+    }
   }
 
   #tell(name: 'stream.start' | 'stream.end' | 'stream.error', error?: unknown): void {
-    const { member, peer } = this.#parts.route
+    const { member, peer } = this.route
     const channel = peer.channels?.[name]
     if (channel?.hasSubscribers !== true) return
-    const other = this.#exchange?.member.number
-    this.#trace ??= { procedure: member.name, peer: peer.number, other, error }
+    this.#trace ??= { procedure: member.name, peer: peer.number, other: undefined, error }
+    this.#trace.other = this.#served?.member.number
     this.#trace.error = error
     channel.publish(this.#trace)
   }
 
-  #settled(): void {
-    this.#forgetSignal()
+  #settle(): void {
+    this.#settled = true
+    for (const release of this.#release.splice(0)) release()
     this.#outbox?.wake()
+  }
+
+  #noTimeLeft(): DeadlineExceededError {
+    const { name: procedure } = this.route.member
+    return new DeadlineExceededError(
+      `${procedure}: the time of the request that opens this stream is up`,
+      { procedure },
+    )
   }
 }
 
 /** What makes a stream with an upload awaitable. */
-function thenable(call: StreamCall): Pick<UploadCall<unknown>, 'then'> {
+export function awaitable(
+  call: AsyncIterableIterator<unknown, undefined>,
+): Pick<UploadCall<unknown>, 'then'> {
   let value: Promise<unknown> | undefined
   return {
     // biome-ignore lint/suspicious/noThenProperty: awaiting it is its purpose.
@@ -215,20 +299,23 @@ function thenable(call: StreamCall): Pick<UploadCall<unknown>, 'then'> {
   }
 }
 
-async function onlyValue(call: StreamCall): Promise<unknown> {
+async function onlyValue(call: AsyncIterableIterator<unknown, undefined>): Promise<unknown> {
   const first = await call.next()
   if (first.done) return undefined
   const second = await call.next()
   if (second.done) return first.value
-  await call.return()
+  await call.return?.()
   const message = 'the stream gives more than one value; iterate over it instead of awaiting it'
   throw new InvalidResponseError(message, { issues: [{ message }] })
 }
 
-function timeoutOf({ route: { member: stream }, options }: StreamParts): number {
+/** Milliseconds; `Infinity` for none. */
+function timeoutOf({ route: { member: stream }, options }: StreamRequest): number {
   const { timeout = stream.timeout } = options
-  if (timeout === 0 || isTimeout(timeout)) return timeout
+  if (timeout === 0) return Number.POSITIVE_INFINITY
+  if (isTimeout(timeout)) return timeout
   throw new InvalidOptionError(
     `${stream.name}: "timeout" must be milliseconds, 0 (none) to ${MAX_TIMEOUT}, got ${String(timeout)}`,
+    { procedure: stream.name },
   )
 }

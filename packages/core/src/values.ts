@@ -1,7 +1,11 @@
 // Values in and out of an exchange as async iterables: what comes in waits here until it is asked for, what goes out waits for credit.
 
 import type { Exchange } from './exchange.js'
-import { encodeValue } from './transports/codec.js'
+import { Flag, type Frame } from './frames.js'
+import { type AnySchema, isBytes } from './schema.js'
+import { PIECE_BYTES } from './streams.js'
+import type { ByteWriter } from './transports/bytes.js'
+import { decodeValue, encodeValue } from './transports/codec.js'
 
 /** What an inbox tells of its reader. */
 export interface InboxEvents {
@@ -110,14 +114,25 @@ export class Unfit {
   }
 }
 
+/** Reads the value of a data frame, or its bytes. */
+export function readData({ flags, bytes, body, end }: Frame): unknown {
+  return (flags & Flag.raw) === 0
+    ? decodeValue(bytes, body, end)
+    : new Uint8Array(bytes.subarray(body, end))
+}
+
 /** Where values are asked for no faster than they leave. */
 export class Outbox {
   readonly #exchange: Exchange
+  /** Whether they are bytes, to be sent as they are. */
+  readonly #raw: boolean
   #resume: (() => void) | undefined
   #closeSource: (() => void) | undefined
 
-  constructor(exchange: Exchange) {
+  /** @param schema what the values have passed */
+  constructor(exchange: Exchange, schema: AnySchema | undefined) {
     this.#exchange = exchange
+    this.#raw = isBytes(schema)
   }
 
   /** There is credit again, or the exchange is over: a source that has nothing to say just now is then closed, too. */
@@ -159,16 +174,40 @@ export class Outbox {
    * @throws Unfit when it can't be sent
    */
   async put(value: unknown): Promise<void> {
-    while (!this.#exchange.writable && !this.#exchange.over)
-      await new Promise<void>((resolve) => {
-        this.#resume = resolve
-      })
+    if (this.#raw) return this.#putBytes(value as Uint8Array)
+    if (!this.#exchange.writable) await this.#room()
     try {
       this.#exchange.write(encodeValue, value)
     } catch (error) {
       throw new Unfit(error)
     }
   }
+
+  async #putBytes(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      if (!this.#exchange.writable) await this.#room()
+      const piece = { bytes, at, end: Math.min(at + PIECE_BYTES, bytes.length) }
+      this.#exchange.write(encodePiece, piece, Flag.raw)
+    }
+  }
+
+  /** Waits until there is credit, or the exchange is over. */
+  async #room(): Promise<void> {
+    while (!this.#exchange.writable && !this.#exchange.over)
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve
+      })
+  }
+}
+
+interface Piece {
+  readonly bytes: Uint8Array
+  readonly at: number
+  readonly end: number
+}
+
+function encodePiece(out: ByteWriter, { bytes, at, end }: Piece): void {
+  out.bytes(bytes, at, end)
 }
 
 type Values<T> = AsyncIterator<T> | Iterator<T>

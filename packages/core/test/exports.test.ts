@@ -35,6 +35,7 @@ test('@clusterwire/core', () => {
       "UnimplementedError",
       "WorkerBootError",
       "WorkerLostError",
+      "bytes",
       "contract",
       "procedure",
       "stream",

@@ -1,11 +1,12 @@
 import { inspect } from 'node:util'
-import { contract, procedure } from '@clusterwire/core'
+import { contract, procedure, stream } from '@clusterwire/core'
 import { createMemoryMesh } from '@clusterwire/core/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 
 const desk = contract('desk', {
   fail: procedure({ errors: { REFUSED: z.string() } }),
+  flow: stream(),
 })
 
 function failingHandler(): never {
@@ -16,7 +17,7 @@ test('the error of a failed call shows the line that made the call, and the line
   const mesh = await createMemoryMesh({ workers: 1 })
   onTestFinished(() => mesh.close())
   const [worker] = mesh.workers
-  worker?.serve(desk, { fail: failingHandler })
+  worker?.serve(desk, { fail: failingHandler, flow: failingHandler })
   await worker?.ready()
   async function callingFunction(): Promise<void> {
     await mesh.primary.client(desk).fail()
@@ -32,6 +33,14 @@ test('the error of a failed call shows the line that made the call, and the line
   expect(original).toMatchObject({ name: 'RangeError', message: 'too far' })
   expect(original.stack).toContain('failingHandler')
   expect(original.cause).toMatchObject({ message: 'the reason' })
+  async function openingFunction(): Promise<void> {
+    const values = mesh.primary.client(desk).flow()
+    // A stream begins when it is first read, which may be elsewhere.
+    await values.next()
+  }
+  const broken = await openingFunction().catch((thrown: Error) => thrown)
+  expect(broken).toMatchObject({ code: 'HANDLER_ERROR', procedure: 'desk.flow' })
+  expect(broken?.stack).toContain('openingFunction')
 })
 
 test('where stacks are not to be told, none is: not of the error, not of its causes', async () => {
@@ -46,6 +55,7 @@ test('where stacks are not to be told, none is: not of the error, not of its cau
       if (meta.declared === 'yes') throw errors.REFUSED('no', { cause })
       throw new RangeError('too far', { cause })
     },
+    flow: failingHandler,
   })
   await worker?.ready()
   for (const declared of ['yes', 'no']) {

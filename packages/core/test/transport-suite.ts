@@ -5,6 +5,7 @@ import { describeBackpressure } from './suite/backpressure.js'
 import { describeBroadcastScope } from './suite/broadcast-scope.js'
 import { describeCalls } from './suite/calls.js'
 import { describeCancelling } from './suite/cancelling.js'
+import { describeClientMiddleware } from './suite/client-middleware.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeDiagnostics } from './suite/diagnostics.js'
@@ -14,13 +15,16 @@ import { describeLateSchemas } from './suite/late-schemas.js'
 import { describeMiddleware } from './suite/middleware.js'
 import { describeMustPass } from './suite/must-pass.js'
 import { describeQuorum } from './suite/quorum.js'
+import { describeRawBytes } from './suite/raw-bytes.js'
 import { describeRefusals } from './suite/refusals.js'
 import { describeRetained } from './suite/retained.js'
 import { describeRetries } from './suite/retries.js'
 import { describeRouting } from './suite/routing.js'
 import { type CreateLinks, WAYS } from './suite/scene.js'
 import { describeScope } from './suite/scope.js'
+import { describeSlowSchemas } from './suite/slow-schemas.js'
 import { describeSlowSubscribers } from './suite/slow-subscribers.js'
+import { describeStreamLimits } from './suite/stream-limits.js'
 import { describeStreams } from './suite/streams.js'
 import { describeSubscriptions } from './suite/subscriptions.js'
 import { describeThrows } from './suite/throws.js'
@@ -35,7 +39,9 @@ const pairwise = {
   'what handlers throw': describeThrows,
   deadlines: describeDeadlines,
   cancelling: describeCancelling,
+  'slow schemas': describeSlowSchemas,
   streams: describeStreams,
+  'raw bytes': describeRawBytes,
   backpressure: describeBackpressure,
 }
 
@@ -45,8 +51,10 @@ const together = {
   keyed: describeKeyed,
   waiting: describeWaiting,
   concurrency: describeConcurrency,
+  'stream limits': describeStreamLimits,
   retries: describeRetries,
   scope: describeScope,
+  'client middleware': describeClientMiddleware,
   versions: describeVersions,
   'broadcasts of handlers': describeBroadcastScope,
   topics: describeTopics,

@@ -10,7 +10,7 @@ import { systemClock } from './clock.js'
 
 /** Which request the running code is handling: nested calls inherit its deadline, cancellation and metadata. */
 export function createScopes(): ScopeStore {
-  return new AsyncLocalStorage<IncomingExchange>()
+  return new AsyncLocalStorage<IncomingExchange | undefined>()
 }
 
 /** Node's diagnostics channels: `clusterwire:call.start`, `clusterwire:peer.down` and so on. */
@@ -24,15 +24,19 @@ export function printError(error: unknown, where: string): void {
   process.stderr.write(`clusterwire: ${where}: ${inspect(error)}\n`)
 }
 
-/** What a peer that has a process of its own gets from it. */
-export function surroundings(): Surroundings {
+/**
+ * What a peer that has a process of its own gets from it.
+ *
+ * @param callSites whether errors show where a call was made. Default: when NODE_ENV is "development"
+ */
+export function surroundings(callSites: boolean | undefined): Surroundings {
   const { NODE_ENV } = process.env
   return {
     clock: systemClock,
     // They tell of a program's insides, so they cross processes in development only.
     stacks: NODE_ENV !== 'production',
     // Finding out where a call was made costs some microseconds.
-    callSites: NODE_ENV === 'development',
+    callSites: callSites ?? NODE_ENV === 'development',
     scopes: createScopes(),
     channels: createChannels(),
   }

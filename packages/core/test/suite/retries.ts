@@ -5,7 +5,7 @@ import type { ClusterPeer } from '@clusterwire/core/cluster'
 import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { allReady, everyoneKnows, failureOf, until } from '../support.js'
+import { allReady, everyoneKnows, failureOf, ManualClock, until } from '../support.js'
 import { type CreateLinks, openScene } from './scene.js'
 
 const work = contract('work', {
@@ -152,6 +152,42 @@ export function describeRetries(createLinks: CreateLinks): void {
     scene.primaryEnds[next.number - 1]?.destroy(new Error('cut'))
     expect(await Promise.all(calls)).toEqual(Array(20).fill(third.number))
     expect(new Set(scene.ran(third.number)).size).toBe(20)
+  })
+
+  test('what may be tried again waits for another worker when there is none', async () => {
+    const { mesh, primaryEnds, ran, staff } = await opened([1], 1)
+    staff(mesh.workers[0] as MeshPeer)
+    await allReady(mesh)
+    const client = mesh.primary.client(work)
+    const safe = client.safe(1)
+    await until(() => ran(1).length === 1, 'it runs')
+    // This one is still here when the link ends.
+    const once = client.once(2)
+    primaryEnds[0]?.destroy(new Error('cut'))
+    await until(() => mesh.primary.peer.waiting.size === 2, 'both wait')
+    const next = await mesh.addWorker()
+    staff(next)
+    await allReady(mesh)
+    expect(await Promise.all([safe, once])).toEqual([2, 2])
+  })
+
+  test('when no other worker comes in time, the error says what became of the first attempt', async () => {
+    const clock = new ManualClock()
+    const { mesh } = await openScene(createLinks, { workers: 1, clock })
+    const [worker] = mesh.workers
+    let running = false
+    const run = () => {
+      running = true
+      return new Promise<never>(() => {})
+    }
+    worker?.serve(work, { safe: run, once: run })
+    await allReady(mesh)
+    const lost = failureOf(mesh.primary.client(work).safe(1))
+    await until(() => running, 'it runs')
+    worker?.kill()
+    await until(() => mesh.primary.peer.waiting.size === 1, 'it waits for another')
+    clock.advance(5_001)
+    expect(await lost).toMatchObject({ code: 'WORKER_LOST', started: 'unknown' })
   })
 
   test('calls that no worker has room for are tried elsewhere under the same budget', async () => {

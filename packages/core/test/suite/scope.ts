@@ -283,6 +283,28 @@ export function describeScope(createLinks: CreateLinks): void {
     expect(seen[2]?.context).toMatchObject({ deadline: 30_900, meta: {} })
   })
 
+  test('a handler that makes its peer’s very first client inherits already', async () => {
+    const { mesh } = await openScene(createLinks, { workers: 1 })
+    const [worker] = mesh.workers
+    const seen: unknown[] = []
+    worker?.serve(second, {
+      go: (_input, { meta, deadline }) => void seen.push(meta, deadline < Number.POSITIVE_INFINITY),
+      async *flow() {},
+    })
+    mesh.primary.serve(third, {
+      go: async () => {
+        await turn()
+        await mesh.primary.client(second).go()
+      },
+      flow: async () => mesh.primary.client(second).go(),
+    })
+    await allReady(mesh)
+    const client = worker?.client(third, { to: 'primary' })
+    for await (const _ of client?.flow(0, { meta: { id: '7' } }) ?? []) void _
+    await client?.go(0, { meta: { id: '8' } })
+    expect(seen).toEqual([{ id: '7' }, true, { id: '8' }, true])
+  })
+
   test('a call that no handler makes inherits nothing', async () => {
     const { seen, start } = await opened({ first: () => 'done' })
     await start.go(1, { meta: { trace: 't1' }, timeout: 50 })

@@ -286,6 +286,22 @@ export function describeStreams(stage: Stage): void {
     expect(await seen.promise).toMatchObject({ code: 'CANCELLED' })
   })
 
+  test('an upload that the handler’s version of the schema refuses is the caller’s mistake, not the handler’s', async () => {
+    const strict = contract('strict', { sum: stream({ upload: z.int().max(9), output: z.int() }) })
+    const lax = contract('strict', { sum: stream({ upload: z.int().max(99), output: z.int() }) })
+    const { caller, callee, target, mesh } = await openPair(stage)
+    callee.serve(strict, {
+      async sum(_input, { upload }) {
+        let sum = 0
+        for await (const n of upload) sum += n
+        return sum
+      },
+    })
+    await allReady(mesh)
+    const error = await failureOf(caller.client(lax, target).sum(undefined, { upload: [1, 50] }))
+    expect(error).toMatchObject({ code: 'INCOMPATIBLE', procedure: 'strict.sum' })
+  })
+
   test('an upload whose source throws fails the call; the handler does not take it for the end', async () => {
     const seen = deferred<unknown>()
     const { caller, target } = await openPair(stage, {

@@ -81,15 +81,17 @@ export class Audience {
 
   /** The value as the schema makes it, or a LateValue. */
   #check(value: unknown, order: number, delivery: Delivery): unknown {
-    const ask = () => validate(this.#topic.schema, value, this.#refuse)
-    const late = (answer: () => unknown) =>
-      new LateValue(() => this.#answered(answer, order, delivery))
-    if (this.#asked > 0) return late(ask)
-    const checked = ask()
+    if (this.#asked > 0)
+      return new LateValue(() => this.#answered(() => this.#validate(value), order, delivery))
+    const checked = this.#validate(value)
     if (!(checked instanceof Promise)) return checked
-    const asked = late(() => checked)
-    asked.valid().catch(() => undefined) // Who wants the value hears of it, if anybody still does.
-    return asked
+    const late = new LateValue(() => this.#answered(() => checked, order, delivery))
+    late.valid().catch(() => undefined) // Who wants the value hears of it, if anybody still does.
+    return late
+  }
+
+  #validate(value: unknown): unknown {
+    return validate(this.#topic.schema, value, this.#refuse)
   }
 
   async #answered(ask: () => unknown, order: number, delivery: Delivery): Promise<unknown> {

@@ -64,19 +64,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     expect([...cluster.pids].filter(isAlive)).toEqual([])
   })
 
-test('close() ends all workers and may be called twice', async () => {
-  const cluster = await startCluster()
-  await Promise.all([cluster.ask('close'), cluster.ask('close')])
-  expect(await cluster.workers()).toEqual([])
-  await until('the end of the workers', () => ![...cluster.pids].some(isAlive))
-})
-
-test('workers end soon after their primary was killed', async () => {
-  const cluster = await startCluster()
-  cluster.child.kill('SIGKILL')
-  await until('the end of the workers', () => ![...cluster.pids].some(isAlive), 2_000)
-})
-
 test('a worker that can not start makes startPrimary fail with its name and a hint, and leaves no process', async () => {
   const cluster = new TestCluster({
     exec: fileURLToPath(new URL('./fixtures/broken.js', import.meta.url)),

@@ -23,6 +23,8 @@ export interface ScopeStore {
   run<T>(scope: IncomingExchange, code: () => T): T
   /** From here on, and in what follows from it; `undefined` leaves the scope. */
   enterWith(scope: IncomingExchange | undefined): void
+  /** Costs nothing from here on, until it is used again. */
+  disable(): void
   getStore(): IncomingExchange | undefined
 }
 

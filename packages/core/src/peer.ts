@@ -319,6 +319,8 @@ export class Peer implements Exchanger {
     this.#closeListeners.clear()
     for (const member of this.directory.all()) this.gone(member.number, why)
     this.#pending.close()
+    // On Node 20, each one that is left costs every promise of the process something.
+    this.scopes?.disable()
   }
 
   assertOpen(): void {

@@ -1,4 +1,4 @@
-// Two connected sockets, as the primary and a worker have them.
+// Two connected sockets, as the primary and a worker have them, and the links over them.
 
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { nanoid } from 'nanoid'
 import { afterAll } from 'vitest'
+import { SocketLink } from '../src/transports/socket.js'
 import { until } from './support.js'
 
 const open = new Set<Socket>()
@@ -14,7 +15,7 @@ const open = new Set<Socket>()
 afterAll(() => until(() => open.size === 0, 'all sockets are closed'))
 
 /** Creates a pair of sockets. */
-export async function createSocketPair(): Promise<readonly [Socket, Socket]> {
+async function createSocketPair(): Promise<readonly [Socket, Socket]> {
   const server = createServer()
   server.listen(path.join(tmpdir(), `clusterwire-${nanoid()}.sock`))
   await once(server, 'listening')
@@ -26,4 +27,12 @@ export async function createSocketPair(): Promise<readonly [Socket, Socket]> {
     socket.once('close', () => open.delete(socket))
   }
   return [near, far]
+}
+
+/** Creates the two ends of a link over sockets. `limit`: the largest frame. */
+export async function createSocketLinks(
+  limit?: number,
+): Promise<readonly [SocketLink, SocketLink]> {
+  const [near, far] = await createSocketPair()
+  return [new SocketLink(near, limit), new SocketLink(far, limit)]
 }

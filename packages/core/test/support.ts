@@ -27,6 +27,12 @@ export async function until(
   }
 }
 
+/** Has everything collected that can be. */
+export function collect(): void {
+  if (globalThis.gc === undefined) throw new Error('Run with --expose-gc')
+  globalThis.gc()
+}
+
 /** A promise, and what settles it. */
 export interface Deferred<T = void> {
   readonly promise: Promise<T>

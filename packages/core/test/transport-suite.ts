@@ -13,7 +13,8 @@ import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
 import { describeLateSchemas } from './suite/late-schemas.js'
 import { describeMiddleware } from './suite/middleware.js'
-import { describeMustPass } from './suite/must-pass.js'
+import { describeMustPassCalls } from './suite/must-pass-calls.js'
+import { describeMustPassMembers } from './suite/must-pass-members.js'
 import { describeQuorum } from './suite/quorum.js'
 import { describeRawBytes } from './suite/raw-bytes.js'
 import { describeRefusals } from './suite/refusals.js'
@@ -66,7 +67,8 @@ const together = {
   quorum: describeQuorum,
   middleware: describeMiddleware,
   diagnostics: describeDiagnostics,
-  'must pass': describeMustPass,
+  'must pass: calls': describeMustPassCalls,
+  'must pass: members': describeMustPassMembers,
 }
 
 /**

@@ -4,8 +4,20 @@ import { contract, procedure } from '@clusterwire/core'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { lab } from '../fixtures/lab.js'
-import { allReady, controller, deferred, until } from '../support.js'
+import { allReady, controller, deferred, failureOf, until } from '../support.js'
 import { openPair, type Stage } from './scene.js'
+
+class Price {
+  readonly cents: number
+
+  constructor(cents: number) {
+    this.cents = cents
+  }
+
+  get euros(): number {
+    return this.cents / 100
+  }
+}
 
 export function describeCalls(stage: Stage): void {
   test('a call gets the answer of the handler', async () => {
@@ -33,18 +45,35 @@ export function describeCalls(stage: Stage): void {
     expect(await client.hold('later')).toBe('later')
   })
 
-  test('values arrive as what they were', async () => {
+  test('must pass 13: values arrive as what they were, or as docs/values.md says', async () => {
     const { caller, target } = await openPair(stage)
+    const { anything } = caller.client(lab, target)
+    const cause = Object.assign(new RangeError('deeper'), { code: 'E_DEEP' })
     const value = {
       at: new Date(1e12),
       big: 2n ** 80n,
       bytes: new Uint8Array([0, 255]),
+      floats: new Float64Array([0.1, -0]),
+      words: new Uint16Array([1, 65_535]),
+      error: Object.assign(new TypeError('failed', { cause }), { code: 'E_FAILED' }),
       map: new Map([['a', new Set([1])]]),
       nothing: undefined,
       zero: -0,
       text: 'grüße, 日本 \u{1f600}\n',
     }
-    expect(await caller.client(lab, target).anything(value)).toStrictEqual(value)
+    const arrived = await anything(value)
+    expect(arrived).toStrictEqual(value)
+    expect(arrived.error).toMatchObject({
+      constructor: TypeError,
+      code: 'E_FAILED',
+      cause: { constructor: RangeError, message: 'deeper', code: 'E_DEEP' },
+    })
+    expect(await anything(Buffer.from([1, 2]))).toStrictEqual(new Uint8Array([1, 2]))
+    expect(await anything(new Price(5))).toStrictEqual({ cents: 5 })
+    const cyclic: Record<string, unknown> = {}
+    cyclic.self = { again: cyclic }
+    expect(await failureOf(anything(cyclic))).toMatchObject({ code: 'INVALID_VALUE' })
+    expect(await anything('next')).toBe('next')
   })
 
   test('a thousand calls in flight each get their own answer, in whatever order they are given', async () => {

@@ -7,7 +7,7 @@ import { controller, deferred, failureOf, ManualClock, until } from '../support.
 import { openPair, type Stage } from './scene.js'
 
 export function describeCancelling(stage: Stage): void {
-  test('aborting a call fails it, reaches the handler’s signal, and harms no other call', async () => {
+  test('must pass 8: aborting a call fails it, reaches the handler’s signal, and harms no other call', async () => {
     const running = new Map<string, AbortSignal>()
     const finish = deferred<string>()
     const { caller, target } = await openPair(stage, {

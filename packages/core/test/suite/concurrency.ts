@@ -159,19 +159,6 @@ export function describeConcurrency(createLinks: CreateLinks): void {
     expect(ran(1)).toEqual([1, 2, 4])
   })
 
-  test('must pass 9: the time that a call may take runs while it waits its turn', async () => {
-    const clock = new ManualClock()
-    const { runs, ran, worker, arrived } = await opened({ workers: 1, clock })
-    const baking = [1, 2].map((n) => worker(1).bake(n))
-    const late = failureOf(worker(1).bake(3, { timeout: 50 }))
-    await arrived(1)
-    clock.advance(51)
-    expect(await late).toMatchObject({ code: 'DEADLINE_EXCEEDED' })
-    await arrived(1)
-    await finishAll(runs, baking)
-    expect(ran(1)).toEqual([1, 2])
-  })
-
   test('a call that is cancelled while it waits leaves the queue without having run', async () => {
     const { runs, ran, worker, arrived } = await opened({ workers: 1 })
     const leaving = controller()

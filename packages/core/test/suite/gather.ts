@@ -29,7 +29,7 @@ export function describeGather(createLinks: CreateLinks): void {
     }
   })
 
-  test('each member’s outcome is its own: answers, failures, deaths, and no handler', async () => {
+  test('must pass 1: a worker that is killed during a gather is exited at once; each other outcome is its member’s own', async () => {
     // Time stands still: no timeout can be what settles the dead one.
     const { mesh, workers } = await opened(new ManualClock())
     const running = new Set<number>()
@@ -79,7 +79,7 @@ export function describeGather(createLinks: CreateLinks): void {
     expect(statuses(await gather)).toEqual({ 1: 'applied', 2: 'timed-out', 3: 'applied' })
   })
 
-  test('a worker that gets ready meanwhile is not asked and not waited for', async () => {
+  test('must pass 2: a worker that gets ready during a gather is not asked and not waited for', async () => {
     const { mesh, workers } = await opened()
     const asked: number[] = []
     const release: (() => void)[] = []

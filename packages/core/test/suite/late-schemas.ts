@@ -270,6 +270,33 @@ export function describeLateSchemas(createLinks: CreateLinks): void {
     for (const stop of stops) stop()
   })
 
+  test('an older value that its schema accepts later does not take the place of a newer one', async () => {
+    const { board, accept, asked } = gated()
+    const { primary, worker, synced } = await opened()
+    const got: [string, number][] = []
+    const listen = (who: string) =>
+      worker.subscribe(board.price, ({ n }) => void got.push([who, n]))
+    const stops = [listen('early')]
+    await synced()
+    for (const n of [1, 2]) primary.publish(quick.price, { n })
+    await until(() => asked.length === 1, 'it is asked about the first')
+    await synced()
+    stops.push(listen('late'))
+    accept(2)
+    await until(() => got.length === 1, 'the second has come to who was not there before')
+    accept(1)
+    await until(() => got.length === 3, 'both have come to who was')
+    stops.push(listen('last'))
+    await until(() => got.length === 4, 'the last has come')
+    expect(got).toEqual([
+      ['late', 2],
+      ['early', 1],
+      ['early', 2],
+      ['last', 2],
+    ])
+    for (const stop of stops) stop()
+  })
+
   test('a value of a retained topic that the schema refuses is not kept', async () => {
     const { board, accept, refuse } = gated()
     const { mesh, primary, worker, synced } = await opened()

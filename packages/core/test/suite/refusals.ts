@@ -4,7 +4,7 @@ import { contract, procedure } from '@clusterwire/core'
 import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { lab } from '../fixtures/lab.js'
-import { allReady, failureOf } from '../support.js'
+import { allReady, failureOf, ManualClock } from '../support.js'
 import { openPair, type Stage } from './scene.js'
 
 export function describeRefusals(stage: Stage): void {
@@ -35,7 +35,7 @@ export function describeRefusals(stage: Stage): void {
     expect(add).not.toHaveBeenCalled()
   })
 
-  test('two versions of a contract work together where they can, and say INCOMPATIBLE where not', async () => {
+  test('must pass 20: two versions of a contract work together where they can, and say INCOMPATIBLE where not', async () => {
     const old = contract('versions', {
       grow: procedure({ input: z.object({ age: z.int() }), output: z.object({ age: z.int() }) }),
       take: procedure({ input: z.object({ age: z.any() }) }),
@@ -133,9 +133,10 @@ export function describeRefusals(stage: Stage): void {
     }
   })
 
-  test('what nobody serves is UNIMPLEMENTED at once', async () => {
+  test('must pass 3: what nobody serves is UNIMPLEMENTED at once', async () => {
     const unserved = contract('unserved', { nothing: procedure() })
-    const { caller, target } = await openPair(stage)
+    // Time stands still: no timeout can be what settles it.
+    const { caller, target } = await openPair(stage, {}, { clock: new ManualClock() })
     const error = await failureOf(caller.client(unserved, target).nothing())
     expect(error).toMatchObject({ code: 'UNIMPLEMENTED', procedure: 'unserved.nothing' })
     expect(error.message).toContain('unserved.nothing')

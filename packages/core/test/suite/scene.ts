@@ -23,6 +23,8 @@ export interface Scene {
   readonly mesh: MemoryMesh
   /** The primary's ends of the links, by the order of the workers. */
   readonly primaryEnds: readonly Link[]
+  /** The workers' ends. */
+  readonly workerEnds: readonly Link[]
 }
 
 /** One peer that calls and one that is called; only that one serves the lab. */
@@ -40,15 +42,17 @@ export async function openScene(
   { limit, ...options }: SceneOptions = {},
 ): Promise<Scene> {
   const primaryEnds: Link[] = []
+  const workerEnds: Link[] = []
   const mesh = await openMesh({
     ...options,
     async createLinks() {
       const links = await createLinks(limit)
       primaryEnds.push(links[0])
+      workerEnds.push(links[1])
       return links
     },
   })
-  return { mesh, primaryEnds }
+  return { mesh, primaryEnds, workerEnds }
 }
 
 /** What stays the same in every test of one way over one transport. */

@@ -16,6 +16,8 @@ const packages = {
       ['infer.ts', 'transport.ts'],
       [
         'abort.ts',
+        'late-value.ts',
+        'thrown.ts',
         'failure.ts',
         'pending.ts',
         'streams.ts',
@@ -45,7 +47,7 @@ const packages = {
         'subscription.ts',
         'broadcast.ts',
       ],
-      ['call-site.ts', 'admission.ts'],
+      ['call-site.ts', 'admission.ts', 'audience.ts', 'publisher.ts'],
       ['call.ts'],
       ['stream-call.ts', 'stream-answer.ts'],
       ['client.ts', 'handlers.ts', 'topics.ts'],

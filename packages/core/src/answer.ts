@@ -13,10 +13,11 @@ import {
 } from './errors.js'
 import {
   describe,
+  describeDeclared,
   describeError,
   describeThrown,
   nameProcedure,
-  withoutDetails,
+  tellSafely,
 } from './failure.js'
 import type { Failure, Frame } from './frames.js'
 import type { IncomingExchange } from './incoming.js'
@@ -104,15 +105,16 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   /** Fails with what the handler threw. */
   protected threw(exchange: IncomingExchange, thrown: unknown, _context: Context): void {
     this.#tell('handle.error', exchange, thrown)
+    const { stacks } = this.#peer
     const declared = readDeclared(this.member.errors, thrown)
-    if (declared === undefined)
-      return failSafely(exchange, describeThrown(thrown, this.#peer.stacks))
+    if (declared === undefined) return failSafely(exchange, describeThrown(thrown, stacks))
     const { schema, code, data, message } = declared
     const what = `data of the error ${code}`
     new Promise((resolve) =>
       resolve(validate(schema, data, refuseResponse(this.member.name, what))),
     ).then(
-      (valid) => failSafely(exchange, { code, message, data: valid }),
+      (valid) =>
+        failSafely(exchange, describeDeclared({ code, message, data: valid }, thrown, stacks)),
       (error: unknown) => this.refuse(exchange, error),
     )
   }
@@ -307,9 +309,5 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** Fails an exchange, with less said when what is to be said can't be sent. */
 function failSafely(exchange: IncomingExchange, failure: Failure): void {
-  try {
-    exchange.fail(failure)
-  } catch (error) {
-    exchange.fail(withoutDetails(failure, error))
-  }
+  tellSafely(failure, (one) => exchange.fail(one))
 }

@@ -9,13 +9,15 @@ import { CompleteReceipt, infoOf } from './receipt.js'
 interface BroadcastParts {
   readonly topic: string
   readonly deadline: number
-  readonly resolve: (receipt: Receipt) => void
-  readonly reject: (error: Error) => void
 }
 
 /** A broadcast on its way. Who is to answer comes from the router: it alone knows who was there when it passed. */
 export class Broadcast implements Waiter {
   readonly id: number
+  /** What became of it; rejects when that can't be told. */
+  readonly receipt: Promise<Receipt>
+  #resolve!: (receipt: Receipt) => void
+  #reject!: (error: Error) => void
   readonly #table: PendingTable<Broadcast>
   readonly #parts: BroadcastParts
   readonly #outcomes: Outcome<undefined>[] = []
@@ -26,6 +28,10 @@ export class Broadcast implements Waiter {
     this.id = table.nextId()
     this.#table = table
     this.#parts = parts
+    this.receipt = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
   }
 
   get deadline(): number {
@@ -69,19 +75,19 @@ export class Broadcast implements Waiter {
 
   expire(): void {
     if (this.#missing === undefined)
-      return this.#parts.reject(
+      return this.#reject(
         new DeadlineExceededError(`${this.topic}: it did not get to the primary in time`, {
           procedure: this.topic,
         }),
       )
     for (const member of this.#missing.values())
       this.#outcomes.push({ member, status: 'timed-out' })
-    this.#resolve('timeout')
+    this.#end('timeout')
   }
 
   fail(error: Error): void {
     this.#table.remove(this.id)
-    this.#parts.reject(error)
+    this.#reject(error)
   }
 
   #lagging(number: number): OverloadedError {
@@ -100,11 +106,11 @@ export class Broadcast implements Waiter {
   #settleWhenComplete(): void {
     if (this.#missing?.size !== 0) return
     this.#table.remove(this.id)
-    this.#resolve('complete')
+    this.#end('complete')
   }
 
-  #resolve(ended: ReceiptEnd): void {
+  #end(ended: ReceiptEnd): void {
     this.#outcomes.sort((one, other) => one.member.number - other.member.number)
-    this.#parts.resolve(new CompleteReceipt(this.#outcomes, ended))
+    this.#resolve(new CompleteReceipt(this.#outcomes, ended))
   }
 }

@@ -3,7 +3,7 @@
 import { type Applicant, admit, mayTryAgain, tooLate } from './admission.js'
 import { type CallSite, captureSite, showSite } from './call-site.js'
 import type { CallTrace } from './channels.js'
-import { isTimeout, MAX_TIMEOUT } from './contract.js'
+import { isTimeout, MAX_TIMEOUT, type Named, type Procedure } from './contract.js'
 import type { Candidate, Member } from './directory.js'
 import {
   type CancelledError,
@@ -80,7 +80,7 @@ class Call implements CallerEvents, Applicant {
     this.#scope = scopeOf(peer)
     if (peer.callSites) this.#site = captureSite(call)
     this.#begunAt = peer.now()
-    const own = this.#begunAt + timeoutOf(request)
+    const own = this.#begunAt + timeoutOf(request.route.member, request.options)
     this.deadline = Math.min(own, this.#scope?.deadline ?? own)
   }
 
@@ -241,8 +241,11 @@ class Call implements CallerEvents, Applicant {
   }
 }
 
-function timeoutOf({ route: { member: procedure }, options }: CallRequest): number {
-  const { timeout } = options
+/** Milliseconds that a call may take. @throws InvalidOptionError */
+export function timeoutOf(
+  procedure: Pick<Named<Procedure>, 'name' | 'timeout'>,
+  { timeout }: CallOptions,
+): number {
   if (timeout === undefined) return procedure.timeout
   if (isTimeout(timeout)) return timeout
   throw new InvalidOptionError(

@@ -117,9 +117,11 @@ export class ClusterPeer implements PeerInfo {
   /**
    * Sends a value to every peer that listens to the topic, this one included, and resolves when all of them have run their
    * subscribers, promises included. Who "all" are is decided where the value passes the primary: a worker that gets ready later
-   * can't have seen anything older than this broadcast's cause.
+   * can't have seen anything older than this broadcast's cause. A handler's broadcast has no more time than the request that is being
+   * handled, and is over, with `CANCELLED`, when that is cancelled.
    *
-   * @param options.timeout milliseconds to wait for the slowest member, which is then `timed-out`. Default 30 000
+   * @param options.timeout milliseconds to wait for the slowest member, which is then `timed-out`, and for the topic's schema where that
+   *   is asynchronous. Default 30 000
    * @param options.signal aborting it rejects with `CANCELLED`; the value is not taken back
    */
   async broadcast<T extends Named<Topic>>(
@@ -133,7 +135,8 @@ export class ClusterPeer implements PeerInfo {
 
   /**
    * Calls `subscriber` with each value of the topic, after it has passed the schema: one after another, in the order of each publisher.
-   * While the promise that it returns is pending, the next values wait, and a broadcast waits with them.
+   * While the promise that it returns is pending, the next values wait, and a broadcast waits with them; so they do while an asynchronous
+   * schema is asked about a value.
    *
    * @returns what ends the subscription
    * @throws InvalidOptionError, InvalidContractError

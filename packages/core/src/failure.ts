@@ -23,12 +23,7 @@ import {
 } from './errors.js'
 import type { Failure, Thrown } from './frames.js'
 import type { SchemaIssue } from './schema.js'
-
-/** How deep a chain of causes is told. */
-const MAX_CAUSES = 8
-
-/** Longer texts are cut: a message is for people. */
-const MAX_TEXT = 8 * 1024
+import { attempt, continueStack, cut, readThrown, reviveThrown, withoutData } from './thrown.js'
 
 /** An error about a value, as one that names the procedure (or topic) which the value was for. */
 export function nameProcedure(procedure: string, error: unknown): unknown {
@@ -51,8 +46,27 @@ export function describe(error: unknown, stacks: boolean): Failure {
   )
 }
 
+/**
+ * Tells a failure, or as much of it as can be sent: when its parts can't be, all but the data of what was thrown; else its message.
+ *
+ * @param tell throws when what it is given can't be sent
+ */
+export function tellSafely(failure: Failure, tell: (failure: Failure) => void): void {
+  const { thrown } = failure
+  const shorter = thrown === undefined ? [] : [{ ...failure, thrown: withoutData(thrown) }]
+  let why: unknown
+  for (const one of [failure, ...shorter]) {
+    try {
+      return tell(one)
+    } catch (error) {
+      why ??= error
+    }
+  }
+  tell(withoutDetails(failure, why))
+}
+
 /** What is left of a failure when its details can't be sent. */
-export function withoutDetails({ message }: Failure, error: unknown): Failure {
+function withoutDetails({ message }: Failure, error: unknown): Failure {
   const why = error instanceof Error ? error.message : 'they can not be encoded'
   return {
     code: 'HANDLER_ERROR',
@@ -67,49 +81,38 @@ export function describeError(error: ClusterwireError): Failure {
 
 /**
  * Describes what a handler threw, whatever it is: `HANDLER_ERROR`, even when it is an error of ours. (A handler whose own call
- * found no worker has run, and its caller must not take that for "nothing has run".)
+ * found no worker has run, and its caller must not take that for "nothing has run".) Only that calls go in a circle is passed on as it is:
+ * it is about the whole chain, and would else be buried under an error for each of its links.
  *
  * @param stacks whether stack traces may be told
  */
 export function describeThrown(value: unknown, stacks: boolean): Failure {
-  const thrown = readThrown(value, stacks, 0)
-  return { code: 'HANDLER_ERROR', message: thrown.message, thrown }
+  const thrown = readThrown(value, stacks)
+  const isCircle = attempt(() => value instanceof CallTooDeepError) ?? false
+  return { code: isCircle ? 'CALL_TOO_DEEP' : 'HANDLER_ERROR', message: thrown.message, thrown }
 }
 
-/** Reads what can be read. Never throws: the value may be a string, a proxy, or an error whose getters throw. */
-function readThrown(value: unknown, stacks: boolean, depth: number): Thrown {
-  const isError = attempt(() => value instanceof Error) ?? false
-  if (!isError)
-    return {
-      name: 'Error',
-      message: cut(attempt(() => String(value)) ?? '(something that can not be turned into text)'),
-    }
-  const read = (key: string) => attempt(() => (value as unknown as Record<string, unknown>)[key])
-  const text = (key: string) => {
-    const found = read(key)
-    return typeof found === 'string' ? cut(found) : undefined
-  }
-  const [code, cause] = [read('code'), depth < MAX_CAUSES ? read('cause') : undefined]
-  const stack = stacks ? text('stack') : undefined
-  return {
-    name: text('name') ?? 'Error',
-    message: text('message') ?? '(its message can not be read)',
-    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    ...(stack === undefined ? {} : { stack }),
-    ...(cause === undefined ? {} : { cause: readThrown(cause, stacks, depth + 1) }),
-  }
+/** What a declared error says, its data valid. */
+export interface Declared {
+  readonly code: string
+  readonly data: unknown
+  readonly message: string
 }
 
-function attempt<T>(get: () => T): T | undefined {
-  try {
-    return get()
-  } catch {
-    return undefined // What was thrown is hostile or broken: that this part can't be told is all there is to say about it.
-  }
-}
-
-function cut(text: string): string {
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
+/**
+ * Describes an error that the contract declares.
+ *
+ * @param value the error as it was thrown
+ * @param stacks whether stack traces may be told
+ */
+export function describeDeclared(
+  { code, data, message }: Declared,
+  value: unknown,
+  stacks: boolean,
+): Failure {
+  const { data: _, ...thrown } = readThrown(value, stacks)
+  const failure = { code, data, message: cut(String(message)) }
+  return thrown.stack === undefined && thrown.cause === undefined ? failure : { ...failure, thrown }
 }
 
 /** The fields that some of our errors have besides a message. */
@@ -145,16 +148,25 @@ const PLAIN = new Map<string, new (message: string, details: ErrorDetails) => Cl
 ])
 
 /**
- * Makes the caller's error of what came over the wire. What the handler threw is its `cause`, with its own name, code and stack.
+ * Makes the caller's error of what came over the wire. Its stack goes on where the handler's error was thrown, if that was sent. Its cause
+ * is what the handler threw, with its own name, code, data, stack and causes; or, where it stands itself for what the handler threw (it
+ * is declared, or `CALL_TOO_DEEP`), the cause that the handler gave.
  *
  * @param received a Failure, or what a broken peer sent in its place
  * @param procedure what was called
  * @param who the peer that answered, as a message names it
  */
 export function reviveFailure(received: unknown, procedure: string, who: string): ClusterwireError {
-  const { code, message, data, thrown } = (received ?? {}) as Partial<Failure>
-  const details = { procedure, ...(thrown === undefined ? {} : { cause: reviveThrown(thrown) }) }
+  const failure = (received ?? {}) as Partial<Failure>
+  const error = revive(failure, procedure, who)
+  if (failure.thrown !== undefined) continueStack(error, who, failure.thrown)
+  return error
+}
+
+function revive(failure: Partial<Failure>, procedure: string, who: string): ClusterwireError {
+  const { code, message, data, thrown } = failure
   const text = String(message)
+  const details: ErrorDetails = { procedure, ...causedBy(thrown?.cause) }
   const Plain = PLAIN.get(code ?? '')
   if (Plain !== undefined) return new Plain(text, details)
   switch (code) {
@@ -174,19 +186,18 @@ export function reviveFailure(received: unknown, procedure: string, who: string)
     case undefined:
     case 'HANDLER_ERROR': {
       const name = thrown?.name === undefined || thrown.name === 'Error' ? '' : `${thrown.name}: `
-      return new HandlerError(`${procedure} failed on ${who}: ${name}${text}`, details)
+      return new HandlerError(`${procedure} failed on ${who}: ${name}${text}`, {
+        procedure,
+        ...causedBy(thrown),
+      })
     }
     default:
       return new DeclaredError(code, data, { ...details, message: text })
   }
 }
 
-function reviveThrown({ name, message, code, stack, cause }: Thrown): Error {
-  const error = new Error(message, cause === undefined ? {} : { cause: reviveThrown(cause) })
-  error.name = String(name)
-  error.stack = stack ?? `${error.name}: ${error.message}\n    (its stack was not sent)`
-  if (code !== undefined) Object.defineProperty(error, 'code', { value: code, enumerable: true })
-  return error
+function causedBy(thrown: Thrown | undefined): { readonly cause?: Error } {
+  return thrown === undefined ? {} : { cause: reviveThrown(thrown) }
 }
 
 /** Another process may send anything. */

@@ -171,6 +171,10 @@ export interface Thrown {
   readonly name: string
   readonly message: string
   readonly code?: string | number
+  /** Its own `data`: any value, where that can be sent. */
+  readonly data?: unknown
   readonly stack?: string
   readonly cause?: Thrown
+  /** What an AggregateError has collected. */
+  readonly errors?: readonly Thrown[]
 }

@@ -1,10 +1,13 @@
 // One call to every ready worker, and what became of each.
 
-import { call } from './call.js'
+import { onAbort } from './abort.js'
+import { tooLate } from './admission.js'
+import { call, timeoutOf } from './call.js'
 import type { Contract, Member as ContractMember, Named, Procedure } from './contract.js'
 import { InvalidOptionError } from './errors.js'
 import type { GatherClient, GatherOptions, Outcome, PeerInfo, Receipt } from './infer.js'
 import { aroundCall } from './middleware.js'
+import { givenUp, onGivenUp, scopeOf } from './origin.js'
 import type { Peer } from './peer.js'
 import { CompleteReceipt, infoOf } from './receipt.js'
 import { Route, type Target } from './routing.js'
@@ -36,7 +39,7 @@ interface GatherRequest {
 
 /**
  * The members are those that are ready now: one that dies is settled, one that is started meanwhile is not waited for. With a quorum,
- * it is over as soon as so many have answered; the calls to the others are then cancelled.
+ * it is over as soon as so many have answered; the calls to the others are then cancelled. The outcomes are in the members' order.
  */
 async function gather(
   peer: Peer,
@@ -45,33 +48,99 @@ async function gather(
 ): Promise<Receipt<unknown>> {
   peer.assertOpen()
   const needed = neededOf(procedure, options)
+  const deadline = peer.now() + timeoutOf(procedure, options)
   const members = peer.directory.ready()
   // Once for all: what does not fit says nothing about any member.
-  await validate(procedure.input, input, refuseRequest(procedure.name))
-  const enough = new AbortController()
-  const signal = options.signal ? AbortSignal.any([options.signal, enough.signal]) : enough.signal
-  const callOptions = needed === undefined ? options : { ...options, signal }
-  let applied = 0
-  const outcomes = await Promise.all(
-    members.map(async (member): Promise<Outcome<unknown>> => {
-      const who = infoOf(member)
-      try {
-        const value = await call({
-          route: new Route(peer, procedure, { to: member.number }),
-          input,
-          options: callOptions,
-        })
-        applied++
-        if (applied === needed) enough.abort()
-        return { member: who, status: 'applied', value }
-      } catch (error) {
-        if (enough.signal.aborted && codeOf(error) === 'CANCELLED')
-          return { member: who, status: 'cancelled' }
-        return outcomeOf(who, error)
-      }
-    }),
-  )
-  return new CompleteReceipt(outcomes, endOf(outcomes, enough.signal.aborted, options))
+  const checked = validate(procedure.input, input, refuseRequest(procedure.name))
+  let { timeout } = options
+  if (checked instanceof Promise) {
+    await accepted(peer, checked, { procedure, options, deadline })
+    timeout = deadline - peer.now()
+    if (timeout <= 0) throw tooLate(procedure.name)
+  }
+  const quorum = new Quorum(needed, options.signal)
+  const callOptions = { ...options, timeout, signal: quorum.signal }
+  try {
+    const outcomes = await Promise.all(
+      members.map(async (member): Promise<Outcome<unknown>> => {
+        const who = infoOf(member)
+        try {
+          const route = new Route(peer, procedure, { to: member.number })
+          const value = await call({ route, input, options: callOptions })
+          quorum.count()
+          return { member: who, status: 'applied', value }
+        } catch (error) {
+          if (quorum.reached && codeOf(error) === 'CANCELLED')
+            return { member: who, status: 'cancelled' }
+          return outcomeOf(who, error)
+        }
+      }),
+    )
+    return new CompleteReceipt(outcomes, endOf(outcomes, quorum.reached, options))
+  } finally {
+    quorum.close()
+  }
+}
+
+/** Waits for an asynchronous schema, no longer than the gather may take. */
+async function accepted(
+  peer: Peer,
+  checked: Promise<unknown>,
+  parts: {
+    readonly procedure: Named<Procedure>
+    readonly options: GatherOptions
+    readonly deadline: number
+  },
+): Promise<void> {
+  const { procedure, options, deadline } = parts
+  const { name } = procedure
+  const scope = scopeOf(peer)
+  const ms = Math.min(deadline, scope?.deadline ?? deadline) - peer.now()
+  const release: (() => void)[] = []
+  try {
+    await new Promise<unknown>((resolve, reject) => {
+      checked.then(resolve, reject)
+      const up = givenUp(name, options.signal, scope)
+      if (up !== undefined) return reject(up)
+      release.push(peer.clock.after(Math.max(0, ms), () => reject(tooLate(name))))
+      release.push(onGivenUp(name, { signal: options.signal, scope }, reject))
+    })
+  } finally {
+    for (const run of release) run()
+  }
+}
+
+/** Counts answers, and lets the other calls end when there are enough. */
+class Quorum {
+  /** Whether there are enough. */
+  reached = false
+  readonly #needed: number | undefined
+  #counted = 0
+  readonly #enough = new AbortController()
+  readonly #forget: (() => void) | undefined
+
+  /** @param needed undefined for all of them */
+  constructor(needed: number | undefined, signal: AbortSignal | undefined) {
+    this.#needed = needed
+    if (signal?.aborted) this.#enough.abort(signal.reason)
+    else this.#forget = signal && onAbort(signal, () => this.#enough.abort(signal.reason))
+  }
+
+  /** Aborts when there are enough, and when the caller's own signal does. */
+  get signal(): AbortSignal {
+    return this.#enough.signal
+  }
+
+  count(): void {
+    this.#counted++
+    if (this.#counted !== this.#needed || this.signal.aborted) return
+    this.reached = true
+    this.#enough.abort()
+  }
+
+  close(): void {
+    this.#forget?.()
+  }
 }
 
 /** How many answers are enough; `undefined` for all of them. */
@@ -79,10 +148,16 @@ function neededOf(
   procedure: Named<Procedure>,
   { quorum, first }: GatherOptions,
 ): number | undefined {
+  if (first === true && quorum !== undefined)
+    throw new InvalidOptionError(
+      `${procedure.name}: "first" is a quorum of 1, and "quorum" says ${String(quorum)}; give one of them`,
+      { procedure: procedure.name },
+    )
   if (first === true) return 1
   if (quorum === undefined || (Number.isInteger(quorum) && quorum >= 1)) return quorum
   throw new InvalidOptionError(
     `${procedure.name}: "quorum" must be a whole number of answers, 1 or more, got ${String(quorum)}`,
+    { procedure: procedure.name },
   )
 }
 

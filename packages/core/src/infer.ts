@@ -168,9 +168,12 @@ export type GatherClient<C extends Contract> = {
 
 /** How a gather differs from what its procedure says. */
 export interface GatherOptions extends CallOptions {
-  /** Resolve as soon as so many have answered, and cancel the calls to the others. Default: wait for all */
+  /**
+   * Resolve as soon as so many have answered, and cancel the calls to the others. Where there are not so many members, all are waited for,
+   * and `ended` is not `quorum`. Default: wait for all
+   */
   readonly quorum?: number | undefined
-  /** Resolve with the first answer, as `quorum: 1` does. Default `false` */
+  /** Resolve with the first answer, as `quorum: 1` does; not to be given beside it. Default `false` */
   readonly first?: boolean | undefined
 }
 

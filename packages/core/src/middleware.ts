@@ -14,17 +14,28 @@ export interface HandlerCall<Given extends object = object> {
   readonly context: HandlerContext<Procedure> & Given
 }
 
-/** What came of passing a request on: the handler's result, and in its type what was added to the context. */
+/**
+ * What came of passing a request on: the handler's result, and in its type what was added to the context. One that middleware makes itself
+ * answers the request with another output.
+ */
 export interface Passed<Added extends object = object> {
   readonly output: unknown
   /** In the type only. */
   readonly added?: Added
 }
 
-/** Passes a request on, with what is to be added to the handler's context. To be called once. */
+/**
+ * Passes a request on, with what is to be added to the handler's context. To be called once, and waited for: of a handler that nobody
+ * waits for, what it gives and what it throws are dropped.
+ *
+ * @throws InvalidOptionError when called again, or after the middleware has returned
+ */
 export type PassOn = <Added extends object = object>(added?: Added) => Promise<Passed<Added>>
 
-/** Runs around handlers: may look, refuse by throwing, and add to the context by `next({ … })`. */
+/**
+ * Runs around handlers: may look, refuse by throwing, and add to the context by `next({ … })`. Returns what `next` gave, or a
+ * `{ output }` of its own, with or without calling `next`; anything else fails the request.
+ */
 export type Middleware<Given extends object = object, Added extends object = object> = (
   call: HandlerCall<Given>,
   next: PassOn,
@@ -60,16 +71,40 @@ export function around(
 ): Handler {
   return middleware.reduceRight<Handler>(
     (inner, one) => async (input, context) => {
-      const next = async (added: object = {}) => {
+      let refusal: string | undefined
+      const next = (added: object = {}) => {
+        // At once, and not as a rejection: nobody may be waiting for it.
+        if (refusal !== undefined) throw new InvalidOptionError(refusal, { procedure })
+        refusal = `${procedure}: middleware called next() a second time; a request is passed on once`
         // The context belongs to this request alone. Defined, not assigned: `__proto__` among them must stay a mere key.
         for (const [key, value] of Object.entries(added))
           Object.defineProperty(context, key, { value, enumerable: true, configurable: true })
-        return { output: await inner(input, context) }
+        const passed = passOn(inner, input, context)
+        passed.catch(() => undefined) // Middleware that does not wait for it does not want to know.
+        return passed
       }
-      const passed = await one({ procedure, input, context }, next as PassOn)
-      return passed.output
+      try {
+        return outputOf(procedure, await one({ procedure, input, context }, next as PassOn))
+      } finally {
+        refusal ??= `${procedure}: middleware called next() after it had returned`
+      }
     },
     handler,
+  )
+}
+
+async function passOn(
+  inner: Handler,
+  ...request: Parameters<Handler>
+): Promise<{ readonly output: unknown }> {
+  return { output: await inner(...request) }
+}
+
+function outputOf(procedure: string, passed: unknown): unknown {
+  if (typeof passed === 'object' && passed !== null && 'output' in passed) return passed.output
+  throw new InvalidOptionError(
+    `${procedure}: middleware must return what next() gave, or { output }; it returned ${typeof passed}`,
+    { procedure },
   )
 }
 

@@ -61,8 +61,8 @@ export class Peer implements Exchanger {
   readonly directory: Directory = new Directory()
   readonly stacks: boolean
   /**
-   * Whether handlers run in a scope, so that the calls which they make inherit from the request. Only from this peer's first client on: before
-   * that nobody can make any, and scopes cost a fifth of a handler's throughput on Node 20 (docs/performance.md).
+   * Whether handlers run in a scope, so that the calls which they make inherit from the request. Only from this peer's first client (or broadcast) on:
+   * before that nobody makes any, and scopes cost a fifth of a handler's throughput on Node 20 (docs/performance.md).
    */
   nests = false
   /** The request whose handler is being entered, until the first client is made. */

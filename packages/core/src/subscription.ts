@@ -2,6 +2,7 @@
 
 import { InvalidOptionError, OverloadedError } from './errors.js'
 import type { Delivery, Overflow, SubscribeOptions } from './infer.js'
+import { LateValue } from './late-value.js'
 
 /** Gets a topic's values. While the promise that it returns is pending, the next ones wait. */
 export type Subscriber = (value: unknown, delivery: Delivery) => unknown
@@ -27,7 +28,10 @@ export class SubscriberQueue {
   /** To be called when the queue is full and the policy is to disconnect. */
   readonly #disconnect: (error: OverloadedError) => void
   readonly #waiting: Waiting[] = []
+  /** Whether the subscriber runs, or the schema of the value that it is to get next. */
   #busy = false
+  /** That value. */
+  #validating: Waiting | undefined
 
   /** @throws InvalidOptionError */
   constructor(parts: {
@@ -54,18 +58,22 @@ export class SubscriberQueue {
 
   /**
    * Hands a value over. `undefined`: the subscriber has had it. Else a promise of that, which rejects with what the subscriber throws,
-   * or with `OVERLOADED` when the value was dropped.
+   * with what the schema of a late value says against it, or with `OVERLOADED` when the value was dropped.
    */
   deliver(value: unknown, delivery: Delivery): Promise<void> | undefined {
-    if (!this.#busy) return this.#run(value, delivery)
+    const busy = this.#busy
+    if (!(busy || value instanceof LateValue)) return this.#run(value, delivery)
     return new Promise((resolve, reject) => {
       this.#waiting.push({ value, delivery, resolve, reject })
-      if (this.#waiting.length > this.#limit) this.#overflown()
+      if (!busy) this.#next()
+      else if (this.#waiting.length > this.#limit) this.#overflown()
     })
   }
 
   /** Lets go of what waits: there is no subscriber any more. */
   close(): void {
+    this.#validating?.resolve()
+    this.#validating = undefined
     for (const { resolve } of this.#waiting.splice(0)) resolve()
   }
 
@@ -82,14 +90,37 @@ export class SubscriberQueue {
     while (!this.#busy) {
       const next = this.#waiting.shift()
       if (next === undefined) return
-      try {
-        const running = this.#run(next.value, next.delivery)
-        if (running === undefined) next.resolve()
-        else running.then(next.resolve, next.reject)
-      } catch (error) {
-        next.reject(error)
-      }
+      if (next.value instanceof LateValue) this.#validate(next, next.value)
+      else this.#runNext(next)
     }
+  }
+
+  #runNext({ value, delivery, resolve, reject }: Waiting): void {
+    try {
+      const running = this.#run(value, delivery)
+      if (running === undefined) resolve()
+      else running.then(resolve, reject)
+    } catch (error) {
+      reject(error)
+    }
+  }
+
+  /** Its schema is part of a value's turn: while it has not answered, the subscriber counts as busy. */
+  #validate(next: Waiting, late: LateValue): void {
+    this.#busy = true
+    this.#validating = next
+    late.valid().then(
+      (value) => this.#validated(next, () => this.#runNext({ ...next, value })),
+      (error: unknown) => this.#validated(next, () => next.reject(error)),
+    )
+  }
+
+  #validated(next: Waiting, goOn: () => void): void {
+    if (this.#validating !== next) return // The subscription has ended meanwhile.
+    this.#validating = undefined
+    this.#busy = false
+    goOn()
+    if (!this.#busy) this.#next()
   }
 
   #overflown(): void {
@@ -101,8 +132,11 @@ export class SubscriberQueue {
     this.dropped++
     lost?.reject(error)
     if (this.#overflow !== 'disconnect') return
-    this.dropped += this.#waiting.length
-    for (const { reject } of this.#waiting.splice(0)) reject(error)
+    const rest = this.#waiting.splice(0)
+    if (this.#validating !== undefined) rest.push(this.#validating)
+    this.#validating = undefined
+    this.dropped += rest.length
+    for (const { reject } of rest) reject(error)
     this.#disconnect(error)
   }
 }

@@ -2,13 +2,17 @@
 
 import { describe } from 'vitest'
 import { describeBackpressure } from './suite/backpressure.js'
+import { describeBroadcastScope } from './suite/broadcast-scope.js'
 import { describeCalls } from './suite/calls.js'
 import { describeCancelling } from './suite/cancelling.js'
 import { describeClientMiddleware } from './suite/client-middleware.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
+import { describeDiagnostics } from './suite/diagnostics.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
+import { describeLateSchemas } from './suite/late-schemas.js'
+import { describeMiddleware } from './suite/middleware.js'
 import { describeMustPassCalls } from './suite/must-pass-calls.js'
 import { describeMustPassMembers } from './suite/must-pass-members.js'
 import { describeQuorum } from './suite/quorum.js'
@@ -53,12 +57,16 @@ const together = {
   scope: describeScope,
   'client middleware': describeClientMiddleware,
   versions: describeVersions,
+  'broadcasts of handlers': describeBroadcastScope,
   topics: describeTopics,
+  'late schemas': describeLateSchemas,
   subscriptions: describeSubscriptions,
   retained: describeRetained,
   'slow subscribers': describeSlowSubscribers,
   gather: describeGather,
   quorum: describeQuorum,
+  middleware: describeMiddleware,
+  diagnostics: describeDiagnostics,
   'must pass: calls': describeMustPassCalls,
   'must pass: members': describeMustPassMembers,
 }

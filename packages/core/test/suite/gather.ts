@@ -1,10 +1,11 @@
 // One call to every ready worker, and what became of each.
 
-import type { Receipt } from '@clusterwire/core'
+import { contract, procedure, type Receipt, type Schema } from '@clusterwire/core'
 import { expect, test, vi } from 'vitest'
+import { z } from 'zod'
 import { lab } from '../fixtures/lab.js'
 import { aborted, serveLab } from '../fixtures/workbench.js'
-import { allReady, controller, failureOf, ManualClock, until } from '../support.js'
+import { allReady, controller, deferred, failureOf, ManualClock, until } from '../support.js'
 import { type CreateLinks, openScene } from './scene.js'
 
 const ada = { name: 'Ada', times: 1 }
@@ -138,5 +139,72 @@ export function describeGather(createLinks: CreateLinks): void {
     leave.abort()
     expect((await gather).code).toBe('CANCELLED')
     await until(() => told === 3, 'all are told')
+  })
+
+  test('a timeout that can not be one is refused, also with nobody to ask', async () => {
+    const { mesh } = await opened()
+    expect(await failureOf(mesh.primary.all(lab).greet(ada, { timeout: 0 }))).toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+  })
+
+  /** A gather whose input is accepted when the test says so, by workers that tell how much time they have. */
+  const openedLate = async () => {
+    const clock = new ManualClock()
+    const { mesh, workers } = await opened(clock)
+    const asked: number[] = []
+    const quick = contract('late', { ask: procedure({ input: z.int(), output: z.number() }) })
+    for (const worker of workers)
+      worker.serve(quick, {
+        ask: (n, { deadline }) => {
+          asked.push(n)
+          return deadline
+        },
+      })
+    await allReady(mesh)
+    const verdict = deferred<Awaited<ReturnType<Schema<number>['~standard']['validate']>>>()
+    const input: Schema<number> = {
+      '~standard': { version: 1, vendor: 'test', validate: () => verdict.promise },
+    }
+    const late = contract('late', { ask: procedure({ input, output: z.number() }) })
+    return { clock, asked, verdict, ask: mesh.primary.all(late).ask, timers: () => clock.timers }
+  }
+
+  test('an asynchronous schema has no more time than the gather; what is left is the members’', async () => {
+    const { clock, verdict, ask } = await openedLate()
+    const gather = ask(1, { timeout: 1_000 })
+    clock.advance(300)
+    verdict.resolve({ value: 1 })
+    expect((await gather).values).toEqual([1_000, 1_000, 1_000])
+  })
+
+  test('where the schema does not answer in time, nobody is asked', async () => {
+    const { clock, asked, verdict, ask } = await openedLate()
+    const gather = failureOf(ask(1, { timeout: 100 }))
+    clock.advance(100)
+    expect(await gather).toMatchObject({ code: 'DEADLINE_EXCEEDED', procedure: 'late.ask' })
+    verdict.resolve({ value: 1 })
+    await ask(2)
+    expect(asked).toEqual([2, 2, 2])
+  })
+
+  test('a gather that is aborted while the schema is asked ends at once, and leaves nothing behind', async () => {
+    const { ask, timers } = await openedLate()
+    const before = timers()
+    const leave = controller()
+    const gather = failureOf(ask(1, { signal: leave.signal }))
+    leave.abort(new Error('no time'))
+    expect(await gather).toMatchObject({ code: 'CANCELLED', cause: { message: 'no time' } })
+    expect((await failureOf(ask(1, { signal: leave.signal }))).code).toBe('CANCELLED')
+    expect(timers()).toBe(before)
+  })
+
+  test('what an asynchronous schema refuses is thrown, and nobody is asked', async () => {
+    const { asked, verdict, ask, timers } = await openedLate()
+    const before = timers()
+    const gather = failureOf(ask(1))
+    verdict.resolve({ issues: [{ message: 'not today' }] })
+    expect(await gather).toMatchObject({ code: 'INVALID_REQUEST', procedure: 'late.ask' })
+    expect([asked, timers()]).toEqual([[], before])
   })
 }

@@ -170,4 +170,43 @@ export function describeQuorum(createLinks: CreateLinks): void {
       expect(mesh.primary.pending).toBe(0)
     },
   )
+
+  test('both "first" and "quorum" are refused, and nobody is asked', async () => {
+    const { mesh, cast } = await opened(2)
+    const error = await failureOf(cast(1, { first: true, quorum: 2 }))
+    expect(error).toMatchObject({ code: 'INVALID_OPTION', procedure: 'votes.cast' })
+    expect(error.message).toMatch(/first.*quorum/)
+    expect(mesh.primary.pending).toBe(0)
+  })
+
+  test('outcomes are in the order of the members, whoever answers first', async () => {
+    const { mesh, cast, everyoneRuns, vote } = await opened(3)
+    const gather = cast(1)
+    await everyoneRuns()
+    for (const number of [3, 1, 2]) {
+      const { pending } = mesh.primary
+      vote(number)
+      await until(() => mesh.primary.pending < pending, 'it has come')
+    }
+    const receipt = await gather
+    expect(receipt.outcomes.map(({ member }) => member.number)).toEqual([1, 2, 3])
+    expect(receipt.values).toEqual([1, 2, 3])
+  })
+
+  test('however it ends, nobody listens to its signal any more', async () => {
+    // controller() looks for listeners when the test is over.
+    const { mesh, cast, everyoneRuns, vote } = await opened(2)
+    const { signal } = controller()
+    const [one, all] = [cast(1, { first: true, signal }), cast(1, { signal })]
+    await everyoneRuns()
+    await until(() => mesh.workers.every(({ peer }) => peer.serving === 2), 'both run')
+    const early = controller()
+    early.abort(new Error('too late'))
+    const error = await failureOf(cast(1, { quorum: 2, signal: early.signal }))
+    expect(error).toMatchObject({ code: 'CANCELLED', cause: { message: 'too late' } })
+    for (const worker of mesh.workers) worker.kill()
+    expect((await one).ended).toBe('complete')
+    expect((await all).ended).toBe('complete')
+    for (const number of [1, 2]) vote(number)
+  })
 }

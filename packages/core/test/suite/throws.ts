@@ -1,9 +1,17 @@
 // What handlers throw, and what their callers get to know of it.
 
+import { contract, procedure, stream } from '@clusterwire/core'
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import { lab } from '../fixtures/lab.js'
-import { failureOf } from '../support.js'
+import { allReady, failureOf } from '../support.js'
 import { openPair, type Stage } from './scene.js'
+
+/** A procedure and a stream that declare an error about anything at all. */
+const till = contract('till', {
+  pay: procedure({ errors: { REFUSED: z.any() } }),
+  parts: stream({ output: z.int(), errors: { REFUSED: z.any() } }),
+})
 
 const broken = () => {
   throw new Error('a trap')
@@ -18,12 +26,35 @@ const hostileProxy = (target: object) =>
 
 const evilError = () =>
   Object.defineProperties(new Error('x'), {
+    // First: making the stack reads the others.
+    stack: { get: broken },
     message: { get: broken },
     name: { get: broken },
-    stack: { get: broken },
     cause: { get: broken },
     code: { get: broken },
+    data: { get: broken },
   })
+
+const withData = (data: unknown) => Object.assign(new Error('see data'), { data })
+
+/** As many causes behind each other. */
+const chained = (count: number): Error => {
+  let error = new Error('the root')
+  for (let n = 1; n < count; n++) error = new Error(`cause ${n}`, { cause: error })
+  return error
+}
+
+/** A tree of errors that grows tenfold with each of its levels. */
+const tree = (depth: number): Error =>
+  depth === 0
+    ? new Error('a leaf')
+    : new AggregateError(
+        Array.from({ length: 10 }, () => tree(depth - 1)),
+        'a branch',
+      )
+
+const collected = (errors: unknown) =>
+  Object.defineProperty(new AggregateError([], 'a branch'), 'errors', { value: errors })
 
 /** What is thrown, and what the caller's error says at least. */
 const thrown: readonly (readonly [name: string, make: () => unknown, says: RegExp])[] = [
@@ -45,7 +76,28 @@ const thrown: readonly (readonly [name: string, make: () => unknown, says: RegEx
   ],
   ['an error that is its own cause', selfCaused, /round and round/],
   ['an error with a huge message', () => new Error('m'.repeat(1e6)), /mmmm/],
+  ['an error with data that can not be sent', () => withData({ run() {} }), /see data/],
+  ['an error with data whose traps throw', () => withData(hostileProxy({})), /see data/],
+  ['an error with data that no frame holds', () => withData('d'.repeat(2e7)), /see data/],
+  [
+    'an error that is its own data',
+    () => Object.assign(selfCaused(), { data: selfCaused() }),
+    /round/,
+  ],
+  ['an error with a thousand causes', () => chained(1_000), /cause 999/],
+  ['a tree of errors', () => tree(4), /a branch/],
+  ['errors that collect themselves', selfCollected, /a branch/],
+  ['errors whose list is none', () => collected(7), /a branch/],
+  ['errors whose list throws', () => collected(hostileProxy([])), /a branch/],
+  ['errors of a list that is endless', () => collected(new Array(4e9)), /a branch/],
 ]
+
+function selfCollected(): Error {
+  const errors: unknown[] = []
+  const error = collected(errors)
+  errors.push(error, error)
+  return error
+}
 
 function selfCaused(): Error {
   const error = new Error('round and round')
@@ -95,6 +147,87 @@ export function describeThrows(stage: Stage): void {
     expect(error.cause?.stack).toContain('throws.ts')
   })
 
+  test('an error arrives with its own data, and with all but that where it can’t be sent', async () => {
+    const { caller, target } = await openPair(stage, {
+      anything: (sendable) => {
+        const data = sendable ? { rows: [1n, new Date(0)] } : { run() {} }
+        throw Object.assign(new RangeError('too far', { cause: withData(data) }), { code: 7, data })
+      },
+    })
+    const { anything } = caller.client(lab, target)
+    const told = { name: 'RangeError', message: 'too far', code: 7 }
+    const full = await failureOf(anything(true))
+    const data = { rows: [1n, new Date(0)] }
+    expect(full.cause).toMatchObject({ ...told, data, cause: { message: 'see data', data } })
+    const short = await failureOf(anything(false))
+    expect(short).toMatchObject({ code: 'HANDLER_ERROR', message: full.message })
+    expect(short.cause).toMatchObject({ ...told, cause: { message: 'see data' } })
+    expect(short.cause?.stack).toContain('throws.ts')
+    expect(short.cause).not.toHaveProperty('data')
+    expect(short.cause?.cause).not.toHaveProperty('data')
+  })
+
+  test('what an AggregateError has collected arrives, too', async () => {
+    const { caller, target } = await openPair(stage, {
+      anything: () => Promise.any([Promise.reject(new TypeError('one')), Promise.reject('two')]),
+    })
+    const { cause } = await failureOf(caller.client(lab, target).anything(1))
+    expect(cause).toBeInstanceOf(AggregateError)
+    expect(cause).toMatchObject({
+      name: 'AggregateError',
+      errors: [{ name: 'TypeError', message: 'one' }, { message: 'two' }],
+    })
+  })
+
+  test('of causes and collected errors, as many are told as people read', async () => {
+    const { caller, target } = await openPair(stage, {
+      anything: (what) => {
+        throw what === 'chain' ? chained(1_000) : tree(4)
+      },
+    })
+    const { anything } = caller.client(lab, target)
+    const size = (error: unknown): number => {
+      const { cause, errors = [] } = (error ?? {}) as AggregateError
+      return error === undefined ? 0 : [cause, ...errors].reduce((sum, one) => sum + size(one), 1)
+    }
+    for (const what of ['chain', 'tree']) {
+      const told = size((await failureOf(anything(what))).cause)
+      expect(told).toBeGreaterThan(4)
+      expect(told).toBeLessThan(50)
+    }
+  })
+
+  test('the stack of every error that a handler throws goes on where it was thrown', async () => {
+    const { mesh, caller, callee, target } = await openPair(stage)
+    const fail = (declared: (data: unknown) => Error, what: unknown) => {
+      throw what === 'declared' ? declared(what) : new RangeError('too far')
+    }
+    async function theHandler(what: unknown, declared: (data: unknown) => Error): Promise<never> {
+      return fail(declared, what)
+    }
+    callee.serve(till, {
+      pay: (_input, { errors, meta }) => theHandler(meta.what, errors.REFUSED),
+      async *parts(_input, { errors, meta }) {
+        yield await theHandler(meta.what, errors.REFUSED)
+      },
+    })
+    await allReady(mesh)
+    const client = caller.client(till, target)
+    async function theCaller(what: string): Promise<void> {
+      await client.pay(undefined, { meta: { what } })
+    }
+    const who = callee.number === 0 ? 'the primary' : `worker ${callee.number}`
+    const parts = (stack: string | undefined) => stack?.split(`\n    -- on ${who}:\n`) ?? []
+    for (const what of ['declared', 'undeclared']) {
+      const [here, there, ...more] = parts((await failureOf(theCaller(what))).stack)
+      expect(here).toContain('theCaller')
+      expect(there).toContain('theHandler')
+      expect(more).toEqual([])
+      const ofStream = await failureOf(client.parts(undefined, { meta: { what } }).next())
+      expect(parts(ofStream.stack)[1]).toContain('theHandler')
+    }
+  })
+
   test('a declared error arrives with its code and its data', async () => {
     const { caller, target } = await openPair(stage, {
       greet: ({ name }, { errors }) => {
@@ -108,6 +241,46 @@ export function describeThrows(stage: Stage): void {
       message: 'who is that?',
       procedure: 'lab.greet',
     })
+  })
+
+  test('the cause that a handler gives a declared error is the cause of its caller’s', async () => {
+    const { caller, target } = await openPair(stage, {
+      greet: ({ name }, { errors }) => {
+        const cause = Object.assign(new TypeError('no row', { cause: 'no table' }), { code: 42 })
+        throw errors.UNKNOWN_NAME({ name, known: [] }, { cause })
+      },
+    })
+    const error = await failureOf(caller.client(lab, target).greet({ name: 'Bob', times: 1 }))
+    expect(error).toMatchObject({ code: 'UNKNOWN_NAME', data: { name: 'Bob', known: [] } })
+    expect(error.cause).toMatchObject({
+      name: 'TypeError',
+      message: 'no row',
+      code: 42,
+      cause: { message: 'no table' },
+    })
+    expect(error.cause?.stack).toContain('throws.ts')
+  })
+
+  test.each(thrown)('a declared error caused by %s arrives all the same', async (...row) => {
+    const [, make] = row
+    const { caller, target } = await openPair(stage, {
+      greet: ({ name }, { errors }) => {
+        throw errors.UNKNOWN_NAME({ name, known: [] }, { cause: make() })
+      },
+    })
+    const error = await failureOf(caller.client(lab, target).greet({ name: 'Bob', times: 1 }))
+    expect(error).toMatchObject({ code: 'UNKNOWN_NAME', data: { name: 'Bob', known: [] } })
+  })
+
+  test('a declared error with a huge message arrives, shortened', async () => {
+    const { caller, target } = await openPair(stage, {
+      greet: ({ name }, { errors }) => {
+        throw errors.UNKNOWN_NAME({ name, known: [] }, { message: 'm'.repeat(2e7) })
+      },
+    })
+    const error = await failureOf(caller.client(lab, target).greet({ name: 'Bob', times: 1 }))
+    expect(error).toMatchObject({ code: 'UNKNOWN_NAME', data: { name: 'Bob' } })
+    expect(error.message.length).toBeLessThan(20_000)
   })
 
   test('a declared error whose data does not fit is an INVALID_RESPONSE', async () => {
@@ -141,5 +314,20 @@ export function describeThrows(stage: Stage): void {
     const error = await failureOf(caller.client(lab, target).anything(1))
     expect(error.code).toBe('HANDLER_ERROR')
     expect(error.cause).toMatchObject({ name: 'NoWorkerError', code: 'NO_WORKER' })
+  })
+
+  test('that calls go in a circle is told as it is, through all the handlers of the circle', async () => {
+    let entered = 0
+    const { caller, callee, target } = await openPair(stage, {
+      anything: async () => {
+        entered++
+        return again(1)
+      },
+    })
+    const again = callee.client(lab, target).anything
+    const error = await failureOf(caller.client(lab, target).anything(1))
+    expect(entered).toBe(17)
+    expect(error).toMatchObject({ code: 'CALL_TOO_DEEP', procedure: 'lab.anything' })
+    expect(error.message).toMatch(/call each other/)
   })
 }

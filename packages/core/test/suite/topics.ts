@@ -258,10 +258,13 @@ export function describeTopics(createLinks: CreateLinks): void {
       running++
       return number === 2 ? gate.promise : undefined
     })
+    const quick = peers[1]?.subscribe(lab.gossip, () => {})
+    await peers[1]?.broadcast(lab.gossip, 'the subscription has got to the primary')
     const broadcast = mesh.primary.broadcast(lab.news, { n: 1 }, { timeout: 100 })
     await until(() => running === 2, 'both run')
-    // What worker 1 publishes now comes behind its answer.
-    await peers[1]?.broadcast(lab.gossip, 1)
+    // What worker 1 answers now comes behind what it has answered before.
+    await mesh.primary.broadcast(lab.gossip, 1)
+    quick?.()
     clock.advance(101)
     const receipt = await broadcast
     expect(statuses(receipt)).toEqual({ 1: 'applied', 2: 'timed-out' })

@@ -94,7 +94,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   protected refuse(exchange: IncomingExchange, error: unknown): void {
     this.#tell('handle.error', exchange, error)
     const { stacks } = this.#peer
-    failSafely(
+    this.#fail(
       exchange,
       isAboutValue(error)
         ? describe(nameProcedure(this.member.name, error), stacks)
@@ -107,16 +107,22 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     this.#tell('handle.error', exchange, thrown)
     const { stacks } = this.#peer
     const declared = readDeclared(this.member.errors, thrown)
-    if (declared === undefined) return failSafely(exchange, describeThrown(thrown, stacks))
+    if (declared === undefined) return this.#fail(exchange, describeThrown(thrown, stacks))
     const { schema, code, data, message } = declared
     const what = `data of the error ${code}`
     new Promise((resolve) =>
       resolve(validate(schema, data, refuseResponse(this.member.name, what))),
     ).then(
       (valid) =>
-        failSafely(exchange, describeDeclared({ code, message, data: valid }, thrown, stacks)),
+        this.#fail(exchange, describeDeclared({ code, message, data: valid }, thrown, stacks)),
       (error: unknown) => this.refuse(exchange, error),
     )
+  }
+
+  /** Fails, with less said when what is to be said can't be sent. */
+  #fail(exchange: IncomingExchange, failure: Failure): void {
+    this.#tally.failed(failure.code)
+    tellSafely(failure, (one) => exchange.fail(one))
   }
 
   /** Runs the handler when it is this call's turn. */
@@ -125,7 +131,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     if (this.#limiter === undefined) return this.#run(exchange, input, context)
     const refuse = (error: OverloadedError) => {
       this.#tell('handle.error', exchange, error)
-      failSafely(exchange, describeError(error))
+      this.#fail(exchange, describeError(error))
     }
     this.#limiter.enter(exchange, () => this.#run(exchange, input, context), refuse)
   }
@@ -305,9 +311,4 @@ function unsendable(procedure: string, cause: unknown): InvalidResponseError {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
-}
-
-/** Fails an exchange, with less said when what is to be said can't be sent. */
-function failSafely(exchange: IncomingExchange, failure: Failure): void {
-  tellSafely(failure, (one) => exchange.fail(one))
 }

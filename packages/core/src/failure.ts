@@ -121,7 +121,7 @@ function dataOf(error: ClusterwireError): unknown {
   if (error instanceof InvalidRequestError || error instanceof InvalidResponseError)
     return error.issues.map(plainIssue)
   if (error instanceof WorkerLostError) return error.started
-  if (error instanceof OverloadedError) return error.retryAfter
+  if (error instanceof OverloadedError || error instanceof NoWorkerError) return error.retryAfter
   if (error instanceof FrameTooLargeError) return { size: error.size, limit: error.limit }
   return undefined
 }
@@ -140,7 +140,6 @@ const PLAIN = new Map<string, new (message: string, details: ErrorDetails) => Cl
   ['DRAINING', DrainingError],
   ['INCOMPATIBLE', IncompatibleError],
   ['INVALID_VALUE', InvalidValueError],
-  ['NO_WORKER', NoWorkerError],
   ['CALL_TOO_DEEP', CallTooDeepError],
   ['PEER_CLOSED', PeerClosedError],
   ['PROTOCOL_ERROR', ProtocolError],
@@ -177,10 +176,9 @@ function revive(failure: Partial<Failure>, procedure: string, who: string): Clus
     case 'WORKER_LOST':
       return new WorkerLostError(text, { ...details, started: data === 'no' ? 'no' : 'unknown' })
     case 'OVERLOADED':
-      return new OverloadedError(text, {
-        ...details,
-        ...(typeof data === 'number' && { retryAfter: data }),
-      })
+      return new OverloadedError(text, { ...details, ...asRetryAfter(data) })
+    case 'NO_WORKER':
+      return new NoWorkerError(text, { ...details, ...asRetryAfter(data) })
     case 'FRAME_TOO_LARGE':
       return new FrameTooLargeError(text, { size: 0, limit: 0, ...details, ...(data as object) })
     case undefined:
@@ -200,7 +198,12 @@ function causedBy(thrown: Thrown | undefined): { readonly cause?: Error } {
   return thrown === undefined ? {} : { cause: reviveThrown(thrown) }
 }
 
-/** Another process may send anything. */
+// Another process may send anything.
+
+function asRetryAfter(data: unknown): { readonly retryAfter?: number } {
+  return typeof data === 'number' ? { retryAfter: data } : {}
+}
+
 function asIssues(data: unknown): SchemaIssue[] {
   return Array.isArray(data) ? data.filter((issue) => typeof issue?.message === 'string') : []
 }

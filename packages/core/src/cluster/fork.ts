@@ -35,7 +35,10 @@ export function forkWorker({ exec, args, execArgv, env, watchdog }: ForkOptions)
       execArgv: [...(execArgv ?? process.execArgv)],
       stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe', ...(watchdog ? ['pipe'] : [])],
     } as ClusterSettings)
-    const fds = { [LINK_ENV]: String(LINK_FD), ...(watchdog && { [WATCHDOG_ENV]: String(WATCHDOG_FD) }) }
+    const fds = {
+      [LINK_ENV]: String(LINK_FD),
+      ...(watchdog && { [WATCHDOG_ENV]: String(WATCHDOG_FD) }),
+    }
     return cluster.fork({ ...env, ...fds })
   } finally {
     global.settings = before

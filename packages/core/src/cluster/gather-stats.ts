@@ -27,9 +27,7 @@ export async function gatherStats(
     asked.map(({ number }) => clients.create(workerControl, { to: number }).stats()),
   )
   const members = answers.flatMap((answer, n) =>
-    answer.status === 'fulfilled'
-      ? [{ worker: asked[n] as WorkerInfo, data: answer.value }]
-      : [],
+    answer.status === 'fulfilled' ? [{ worker: asked[n] as WorkerInfo, data: answer.value }] : [],
   )
   const own = peer.statsData()
   return {

@@ -4,13 +4,12 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { InvalidOptionError } from '../errors.js'
 import type { LivenessOptions } from './heartbeat.js'
-import type { Primary } from './primary.js'
 import { printError } from './process.js'
 import type { RecycleOptions } from './recycle.js'
 import type { RestartOptions } from './restarts.js'
 
 /** How a cluster is started. */
-export interface PrimaryOptions {
+export interface ClusterOptions {
   /** The module that each worker runs. */
   readonly exec: URL | string
   /** How many workers. Default: one for each core */
@@ -51,11 +50,6 @@ export interface PrimaryOptions {
    * once), SIGHUP reloads it, and an error that nothing catches closes it before the process ends with code 1. Default `true`
    */
   readonly signals?: boolean | undefined
-  /**
-   * Runs before the first worker is started: serve here what workers call while they boot. What it throws makes `startPrimary` fail.
-   * Default: nothing
-   */
-  readonly setup?: ((primary: Primary) => unknown) | undefined
   /** The largest message, in bytes; the workers must be given the same. Default 16 MiB */
   readonly maxFrameBytes?: number | undefined
   /**
@@ -83,7 +77,6 @@ export interface CheckedOptions {
   readonly recycle: RecycleOptions
   readonly watchdog: boolean
   readonly signals: boolean
-  readonly setup: (primary: Primary) => unknown
   readonly maxFrameBytes: number | undefined
   readonly callSites: boolean | undefined
   readonly onError: (error: unknown, where: string) => void
@@ -92,7 +85,7 @@ export interface CheckedOptions {
 const MAX_WORKERS = 1_024
 
 /** Checks options. Throws InvalidOptionError. */
-export function checkOptions(options: PrimaryOptions): CheckedOptions {
+export function checkOptions(options: ClusterOptions): CheckedOptions {
   if (typeof options !== 'object' || options === null)
     throw new InvalidOptionError(
       `startPrimary(options): an object with at least { exec } is needed, got ${show(options)}`,
@@ -113,7 +106,6 @@ export function checkOptions(options: PrimaryOptions): CheckedOptions {
     recycle: options.recycle ?? {},
     watchdog: options.watchdog ?? true,
     signals: options.signals ?? true,
-    setup: options.setup ?? (() => {}),
     maxFrameBytes,
     callSites,
     onError: options.onError ?? printError,
@@ -133,7 +125,13 @@ export function checkWorkers(workers: unknown, where: string): void {
   )
 }
 
-function checkTimes({ bootTimeout, drainTimeout, shutdownTimeout, liveness, restarts }: CheckedOptions): void {
+function checkTimes({
+  bootTimeout,
+  drainTimeout,
+  shutdownTimeout,
+  liveness,
+  restarts,
+}: CheckedOptions): void {
   const { interval, suspectAfter, stuckAfter } = liveness
   const times = {
     bootTimeout,
@@ -173,10 +171,22 @@ function checkRecycle(recycle: RecycleOptions): void {
   )
 }
 
-function checkKinds({ args, execArgv, env, crashLoop, signals, watchdog, setup, onError, maxFrameBytes }: CheckedOptions): void {
+function checkKinds({
+  args,
+  execArgv,
+  env,
+  crashLoop,
+  signals,
+  watchdog,
+  onError,
+  maxFrameBytes,
+}: CheckedOptions): void {
   const isTexts = (value: unknown) =>
     Array.isArray(value) && value.every((item) => typeof item === 'string')
-  refuseUnless(isTexts(args), `startPrimary({ args }): a list of texts is allowed, got ${show(args)}`)
+  refuseUnless(
+    isTexts(args),
+    `startPrimary({ args }): a list of texts is allowed, got ${show(args)}`,
+  )
   refuseUnless(
     execArgv === undefined || isTexts(execArgv),
     `startPrimary({ execArgv }): a list of texts is allowed, got ${show(execArgv)}`,
@@ -194,14 +204,19 @@ function checkKinds({ args, execArgv, env, crashLoop, signals, watchdog, setup, 
       typeof value === 'boolean',
       `startPrimary({ ${name} }): true or false is allowed, got ${show(value)}`,
     )
-  for (const [name, value] of Object.entries({ setup, onError }))
-    refuseUnless(
-      typeof value === 'function',
-      `startPrimary({ ${name} }): a function is allowed, got ${show(value)}`,
-    )
+  checkFunction('onError', onError)
   refuseUnless(
-    maxFrameBytes === undefined || (Number.isInteger(maxFrameBytes) && maxFrameBytes >= 1_024 && maxFrameBytes < 2 ** 30),
+    maxFrameBytes === undefined ||
+      (Number.isInteger(maxFrameBytes) && maxFrameBytes >= 1_024 && maxFrameBytes < 2 ** 30),
     `startPrimary({ maxFrameBytes }): bytes, 1 024 or more and less than 2^30, are allowed, got ${show(maxFrameBytes)}`,
+  )
+}
+
+/** @throws InvalidOptionError */
+export function checkFunction(name: string, value: unknown): void {
+  refuseUnless(
+    typeof value === 'function',
+    `startPrimary({ ${name} }): a function is allowed, got ${show(value)}`,
   )
 }
 

@@ -4,7 +4,7 @@ import cluster from 'node:cluster'
 import { EventEmitter } from 'eventemitter3'
 import { nanoid } from 'nanoid'
 import { ClusterPeer } from '../cluster-peer.js'
-import { NoWorkerError, NotPrimaryError, WorkerBootError } from '../errors.js'
+import { NotPrimaryError, NoWorkerError, WorkerBootError } from '../errors.js'
 import { Peer } from '../peer.js'
 import { holdingClock } from './clock.js'
 import { primaryControl } from './control.js'
@@ -12,12 +12,28 @@ import type { PrimaryEvents, WorkerInfo } from './events.js'
 import { BOOT_FAILED } from './exit.js'
 import { foreignSettings } from './fork.js'
 import { type ClusterStats, gatherStats } from './gather-stats.js'
-import { type CheckedOptions, checkOptions, checkWorkers, type PrimaryOptions } from './options.js'
+import {
+  type CheckedOptions,
+  type ClusterOptions,
+  checkFunction,
+  checkOptions,
+  checkWorkers,
+} from './options.js'
+import { tellPm2 } from './pm2.js'
 import { WorkerPool } from './pool.js'
 import { atMost, surroundings } from './process.js'
 import { Router } from './router.js'
 import { heedSignals } from './signals.js'
 import type { WorkerProcess } from './worker-process.js'
+
+/** How a cluster is started. */
+export interface PrimaryOptions extends ClusterOptions {
+  /**
+   * Runs before the first worker is started: serve here what workers call while they boot. What it throws makes `startPrimary` fail.
+   * Default: nothing
+   */
+  readonly setup?: ((primary: Primary) => unknown) | undefined
+}
 
 /**
  * Starts the workers and resolves when all of them are ready.
@@ -30,8 +46,11 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
     throw new NotPrimaryError(
       'startPrimary() was called in a worker; there, call joinCluster(). Give startPrimary({ exec }) a module of its own',
     )
-  const primary = new Primary(checkOptions(options))
-  await primary.start()
+  const checked = checkOptions(options)
+  const { setup = () => {} } = options
+  checkFunction('setup', setup)
+  const primary = new Primary(checked)
+  await primary.start(setup)
   return primary
 }
 
@@ -80,11 +99,11 @@ export class Primary extends ClusterPeer {
   }
 
   /** Called once, by `startPrimary`. */
-  async start(): Promise<void> {
+  async start(setup: (primary: Primary) => unknown): Promise<void> {
     warnOfForeignSettings()
     if (this.#options.signals) this.#heedSignals()
     try {
-      await this.#options.setup(this)
+      await setup(this)
       await this.#pool.start()
     } catch (error) {
       this.#pool.stop()
@@ -94,8 +113,7 @@ export class Primary extends ClusterPeer {
       throw error
     }
     if (this.#state === 'starting') this.#state = 'running'
-    // PM2's `wait_ready`. Nobody else expects a word from here.
-    if (process.env.pm_id !== undefined) process.send?.('ready')
+    tellPm2()
   }
 
   /**
@@ -180,8 +198,7 @@ export class Primary extends ClusterPeer {
           this.#emit('worker.suspect', this.#infoOf(worker), { silentMs }),
         stuck: (worker, silentMs, report) =>
           this.#emit('worker.stuck', this.#infoOf(worker), { silentMs, report }),
-        recycle: (worker, reason) =>
-          this.#emit('worker.recycle', this.#infoOf(worker), { reason }),
+        recycle: (worker, reason) => this.#emit('worker.recycle', this.#infoOf(worker), { reason }),
         exited: (worker, exit) => {
           const expected = exit.kind === 'told' || this.#closing !== undefined
           this.#emit('worker.exit', this.#infoOf(worker), { ...exit, expected })

@@ -3,7 +3,7 @@
 import { WorkerBootError } from '../errors.js'
 import type { Clock } from '../transport.js'
 import type { WorkerExit } from './exit.js'
-import { Restarts, type RestartOptions } from './restarts.js'
+import { type RestartOptions, Restarts } from './restarts.js'
 import type { WorkerProcess } from './worker-process.js'
 
 /** What a slot needs of its pool. */

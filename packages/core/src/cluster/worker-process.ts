@@ -28,6 +28,8 @@ const NEXT: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
 /** Milliseconds that a link may take to end after its process has: everything it sent is to be read first. */
 const LAST_WORDS = 1_000
 
+const TOLD: Because = { kind: 'told', text: '' }
+
 /** A worker's process and its link. */
 export class WorkerProcess {
   readonly number: number
@@ -53,10 +55,7 @@ export class WorkerProcess {
   #linkEnded: () => void = () => {}
 
   /** @throws what fork throws */
-  constructor(
-    options: ForkOptions,
-    { clock, generation, maxFrameBytes }: WorkerProcessParts,
-  ) {
+  constructor(options: ForkOptions, { clock, generation, maxFrameBytes }: WorkerProcessParts) {
     this.#worker = forkWorker(options)
     this.number = this.#worker.id
     this.startedAt = clock.now()
@@ -75,7 +74,9 @@ export class WorkerProcess {
     if (this.link === undefined) this.#linkEnded()
     this.exited = endOf(this.#worker).then(async (end) => {
       await atMost(LAST_WORDS, linkEnded)
-      return 'kind' in end ? end : describeExit(end, this.#because, this.#crash)
+      if ('kind' in end) return end
+      const told = this.#state === 'draining' ? TOLD : undefined
+      return describeExit(end, this.#because ?? told, this.#crash)
     })
   }
 

@@ -3,9 +3,10 @@
 import cluster from 'node:cluster'
 import { inspect } from 'node:util'
 import { nanoid } from 'nanoid'
-import { type Client, Clients } from '../client.js'
+import { Clients } from '../client.js'
 import { ClusterPeer } from '../cluster-peer.js'
 import { DrainingError, InvalidOptionError, NotInClusterError } from '../errors.js'
+import type { Client } from '../infer.js'
 import type { Peer } from '../peer.js'
 import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
@@ -91,7 +92,11 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   return worker
 }
 
-async function orphaned({ onOrphaned, orphanGrace = 1_000, onError = printError }: WorkerOptions): Promise<void> {
+async function orphaned({
+  onOrphaned,
+  orphanGrace = 1_000,
+  onError = printError,
+}: WorkerOptions): Promise<void> {
   if (onOrphaned === undefined) return
   const ran = Promise.resolve()
     .then(onOrphaned)

@@ -108,6 +108,7 @@ export class MemoryMesh {
     this.primary.serve(primaryControl, {
       ready: (_input, { from }) => this.#router.setState(from.number, 'ready'),
       retire: (_input, { from }) => this.#router.setState(from.number, 'draining'),
+      failing: (_input, { from }) => this.#router.setState(from.number, 'draining'),
     })
   }
 

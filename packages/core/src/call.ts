@@ -30,13 +30,16 @@ export interface CallRequest {
   readonly route: Route
   readonly input: unknown
   readonly options: CallOptions
+  /** Whether the input has passed its schema already. Default `false` */
+  readonly isValid?: boolean
 }
 
 /** Calls a procedure. Everything that goes wrong is a rejection. */
 export function call(request: CallRequest): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const running = new Call(request, resolve, reject)
-    const { route, input } = request
+    const { route, input, isValid } = request
+    if (isValid === true) return running.start()
     const checked = validate(route.member.input, input, route.refuseInput)
     // What is sent is what the caller gave: the handler's side applies the schema's transforms, and only it.
     if (checked instanceof Promise) running.startWhen(checked).catch(reject)

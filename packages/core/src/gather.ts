@@ -66,7 +66,7 @@ async function gather(
         const who = infoOf(member)
         try {
           const route = new Route(peer, procedure, { to: member.number })
-          const value = await call({ route, input, options: callOptions })
+          const value = await call({ route, input, options: callOptions, isValid: true })
           quorum.count()
           return { member: who, status: 'applied', value }
         } catch (error) {

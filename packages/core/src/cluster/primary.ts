@@ -106,6 +106,7 @@ export class Primary extends ClusterPeer {
           announce,
           ...surroundings(),
         }),
+      { onError: options.onError },
     )
     super(router.peer, options.onError)
     this.#options = options

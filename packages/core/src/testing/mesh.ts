@@ -129,6 +129,7 @@ export class MemoryMesh {
           linkTo,
           announce,
         }),
+      { onError: (error, where) => this.#onError(error, where) },
     )
     this.primary = new ClusterPeer(this.#router.peer, this.#onError)
     this.primary.serve(primaryControl, {

@@ -4,13 +4,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import * as diagnostics from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { CHANNELS, type Channels } from '../channels.js'
-import type { IncomingExchange, ScopeStore } from '../incoming.js'
+import type { IncomingExchange } from '../incoming.js'
 import type { PeerOptions } from '../peer.js'
 import { systemClock } from './clock.js'
 
 /** Which request the running code is handling: nested calls inherit its deadline, cancellation and metadata. */
-export function createScopes(): ScopeStore {
-  return new AsyncLocalStorage<IncomingExchange>()
+export function createScopes(): AsyncLocalStorage<IncomingExchange> {
+  return new AsyncLocalStorage()
 }
 
 /** Node's diagnostics channels: `clusterwire:call.start`, `clusterwire:peer.down` and so on. */

@@ -113,6 +113,7 @@ export class MemoryMesh {
   readonly errors: unknown[] = []
   readonly #options: MeshOptions
   readonly #router: Router
+  readonly #scopes = createScopes()
   #lastNumber = 0
 
   constructor(options: MeshOptions) {
@@ -124,7 +125,7 @@ export class MemoryMesh {
           number: 0,
           clock: this.#clock,
           callSites: true,
-          scopes: createScopes(),
+          scopes: this.#scopes,
           channels: createChannels(),
           linkTo,
           announce,
@@ -145,14 +146,15 @@ export class MemoryMesh {
     const line = createLinks === undefined ? new Line(this.#clock) : undefined
     const [near, far] = (await createLinks?.()) ?? connected(line)
     this.#router.attach(number, near)
+    const scopes = createScopes()
     const peer = await joinOver({
       link: far,
       hello: { id: nanoid(), pid: 0 },
       clock: this.#clock,
       callSites: true,
-      scopes: createScopes(),
+      scopes,
       channels: createChannels(),
-      onLost: () => {},
+      onLost: () => scopes.disable(),
     })
     const worker = new MeshPeer(peer, { link: far, line, onError: this.#onError })
     this.workers.push(worker)
@@ -163,6 +165,8 @@ export class MemoryMesh {
   async close(): Promise<void> {
     for (const worker of this.workers) worker.kill()
     this.primary.peer.close('the mesh was closed')
+    // One that stays enabled slows every promise of this process down, and a test file may open hundreds of meshes.
+    this.#scopes.disable()
   }
 
   get #clock(): Clock {

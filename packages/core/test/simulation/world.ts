@@ -39,6 +39,8 @@ interface Call {
   /** Whether it can be done in time. */
   readonly feasible: boolean
   settled: number
+  /** How long that took. */
+  took: number
   values: readonly unknown[]
   expected: readonly unknown[]
   error: Failed | undefined
@@ -47,9 +49,13 @@ interface Call {
 interface BroadcastNote {
   readonly goneBefore: ReadonlySet<number>
   settled: number
+  took: number
   members: readonly number[]
   readySoFar: ReadonlySet<number>
 }
+
+/** Deadlines are kept to this many milliseconds. */
+const TICK = 1
 
 /** How a call or broadcast may fail when things go wrong around it. */
 const EXPECTED_CODES = [
@@ -72,6 +78,8 @@ export class World {
   readonly #published = new Map<number, number>()
   readonly #ready = new Set<number>()
   readonly #gone = new Set<number>()
+  /** Handlers that worked on although their caller had long given up. */
+  #overslept = 0
   #mesh!: MemoryMesh
 
   static async open(options: MeshOptions = {}): Promise<World> {
@@ -148,6 +156,7 @@ export class World {
     this.#checkCalls(healthy)
     this.#checkPublications()
     this.#checkBroadcasts()
+    if (healthy) expect(this.#overslept, 'handlers that nobody stopped').toBe(0)
     const peers = [this.#mesh.primary, ...this.#mesh.workers]
     for (const { number, pending, peer } of peers)
       expect({ number, pending, serving: peer.serving }, 'at rest').toEqual({
@@ -169,9 +178,10 @@ export class World {
   }
 
   #checkCalls(healthy: boolean): void {
-    for (const { kind, nonce, feasible, settled, values, expected, error } of this.#calls) {
+    for (const { kind, nonce, feasible, settled, took, values, expected, error } of this.#calls) {
       const what = `${kind} ${nonce}${error ? ` (${error.code}: ${error.message})` : ''}`
       expect(settled, `${what} settles once`).toBe(1)
+      expect(took, `${what} settles in time`).toBeLessThanOrEqual(TIMEOUT + TICK)
       const runs = this.#runs.get(nonce) ?? 0
       expect(runs, `${what} runs`).toBeLessThanOrEqual(MOST_RUNS[kind])
       if (error === undefined) {
@@ -194,8 +204,9 @@ export class World {
   }
 
   #checkBroadcasts(): void {
-    for (const { goneBefore, settled, members, readySoFar } of this.#broadcasts) {
+    for (const { goneBefore, settled, took, members, readySoFar } of this.#broadcasts) {
       expect(settled, 'a broadcast settles once').toBe(1)
+      expect(took, 'a broadcast settles in time').toBeLessThanOrEqual(TIMEOUT + TICK)
       expect(new Set(members).size, 'one outcome for each member').toBe(members.length)
       for (const member of members) {
         expect(member === 0 || readySoFar.has(member), `member ${member} was ready`).toBe(true)
@@ -217,23 +228,26 @@ export class World {
       controller,
       feasible,
       settled: 0,
+      took: 0,
       values: [],
       expected: [],
       error: undefined,
     }
     this.#calls.push(call)
+    const start = this.clock.now()
+    const settle = () => {
+      call.settled++
+      call.took = this.clock.now() - start
+    }
     const run = async () => {
       const { expected, got } = begin(nonce, controller.signal)
       call.expected = expected
       call.values = await got
     }
-    run().then(
-      () => call.settled++,
-      (error: Failed) => {
-        call.settled++
-        call.error = error
-      },
-    )
+    run().then(settle, (error: Failed) => {
+      settle()
+      call.error = error
+    })
   }
 
   #publish(peer: ClusterPeer, how: 'publish' | 'broadcast'): void {
@@ -245,10 +259,18 @@ export class World {
     // One that the primary has not yet seen the end of may still be told of.
     const known = new Set(this.#mesh.primary.peer.directory.all().map(({ number }) => number))
     const goneBefore = new Set([...this.#gone].filter((number) => !known.has(number)))
-    const note: BroadcastNote = { goneBefore, settled: 0, members: [], readySoFar: new Set() }
+    const note: BroadcastNote = {
+      goneBefore,
+      settled: 0,
+      took: 0,
+      members: [],
+      readySoFar: new Set(),
+    }
     this.#broadcasts.push(note)
+    const start = this.clock.now()
     const done = () => {
       note.settled++
+      note.took = this.clock.now() - start
       note.readySoFar = new Set(this.#ready)
     }
     peer.broadcast(sim.news, value, { timeout: TIMEOUT }).then(
@@ -292,7 +314,10 @@ export class World {
 
   #sleep(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const forget = this.clock.after(ms, resolve)
+      const forget = this.clock.after(ms, () => {
+        if (ms > TIMEOUT) this.#overslept++
+        resolve()
+      })
       signal.addEventListener('abort', () => {
         forget()
         reject(signal.reason)

@@ -57,6 +57,8 @@ const packages = {
       [
         'cluster/supervisor.ts',
         'cluster/claims.ts',
+        'cluster/listeners.ts',
+        'cluster/retained.ts',
         'cluster/way-out.ts',
         'cluster/uplink.ts',
         'cluster/signals.ts',

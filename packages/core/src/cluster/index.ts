@@ -1,4 +1,5 @@
 export { ClusterPeer, type DrainHook } from '../cluster-peer.js'
+export type { PeerCounters } from '../peer.js'
 export type { Target } from '../routing.js'
 export {
   Primary,

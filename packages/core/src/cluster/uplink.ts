@@ -4,6 +4,7 @@ import { IncompatibleError, PeerClosedError, ProtocolError } from '../errors.js'
 import { send } from '../exchange.js'
 import {
   type Announcement,
+  type Failure,
   type Frame,
   type FrameHead,
   FrameType,
@@ -66,6 +67,10 @@ function peerFrom(
     'link' | 'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels' | 'maxQueuedBytes'
   >,
 ): Peer {
+  if (frame.type === FrameType.error) {
+    const { message } = decodeValue(frame.bytes, frame.body, frame.end) as Failure
+    throw new IncompatibleError(`The primary does not take this worker in: ${message}`)
+  }
   if (frame.type !== FrameType.welcome)
     throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)
   const { number, members } = decodeValue(frame.bytes, frame.body, frame.end) as Welcome

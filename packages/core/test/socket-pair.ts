@@ -21,7 +21,7 @@ afterAll(async () => {
 })
 
 /** Creates a pair of sockets. */
-async function createSocketPair(): Promise<readonly [Socket, Socket]> {
+export async function createSocketPair(): Promise<readonly [Socket, Socket]> {
   const server = createServer()
   server.listen(path.join(tmpdir(), `clusterwire-${nanoid()}.sock`))
   await once(server, 'listening')

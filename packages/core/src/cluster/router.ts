@@ -26,6 +26,7 @@ import {
 import type { Peer } from '../peer.js'
 import { checkPublication, topicOf } from '../publication.js'
 import type { Link } from '../transport.js'
+import type { ByteWriter } from '../transports/bytes.js'
 import { encodeValue } from '../transports/codec.js'
 import { asProtocolError } from '../transports/framing.js'
 import { createLinkPair } from '../transports/memory.js'
@@ -158,10 +159,21 @@ export class Router {
     if (frame.from !== from)
       throw new ProtocolError(`Worker ${from} sent a frame in the name of peer ${frame.from}`)
     if (frame.type === FrameType.announce) this.#announced(from, frame)
+    else if (frame.type === FrameType.gone) this.#heard(from, frame)
     else if (frame.type === FrameType.publish) this.#publish(from, frame)
     else if (frame.type < FrameType.open || frame.type === FrameType.receivers)
       throw new ProtocolError(`Worker ${from} sent a frame of type ${frame.type}`)
     else this.#passOn(frame)
+  }
+
+  /** A member has heard that another is gone. All that it had sent to that one has been seen here by now: it may count what is left as lost. */
+  #heard(from: number, frame: Frame): void {
+    const { arg: number } = frame
+    if (this.#links.has(number))
+      throw new ProtocolError(`Worker ${from} says that member ${number} is gone, which lives`)
+    const link = this.#links.get(from)
+    const head = { ...headOf(FrameType.gone, from), flags: Flag.acknowledge, arg: number }
+    if (link !== undefined) send(link, head, copyBody, frame)
   }
 
   /** Gives the primary's own peer what comes to it as one of many: for what is wrong with that, the one who published it is to blame. */
@@ -281,6 +293,10 @@ export class Router {
     const head = { ...headOf(FrameType.applied, publisher), id }
     send(link, head, encodeValue, describeError(error))
   }
+}
+
+function copyBody(out: ByteWriter, { bytes, body, end }: Frame): void {
+  out.bytes(bytes, body, end)
 }
 
 function lost(number: number): WorkerLostError {

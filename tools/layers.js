@@ -69,6 +69,8 @@ const packages = {
       [
         'cluster/control.ts',
         'cluster/claims.ts',
+        'cluster/listeners.ts',
+        'cluster/retained.ts',
         'cluster/way-out.ts',
         'cluster/uplink.ts',
         'cluster/signals.ts',

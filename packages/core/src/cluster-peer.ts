@@ -20,7 +20,7 @@ import type {
   SubscriptionIterable,
 } from './infer.js'
 import type { Middleware } from './middleware.js'
-import type { Peer } from './peer.js'
+import type { Peer, PeerCounters } from './peer.js'
 import type { Target } from './routing.js'
 import { Service } from './service.js'
 import { type Subscriber, SubscriptionIterator } from './subscription.js'
@@ -52,6 +52,16 @@ export class ClusterPeer implements PeerInfo {
   /** A name that no other peer has. */
   get id(): string {
     return this.peer.id
+  }
+
+  /**
+   * What was dropped here since the start. Each is harmless alone, and a sign of trouble in number.
+   *
+   * - `late`: answers that came after their call had timed out or been cancelled: deadlines that are too short for what is asked.
+   * - `violations`: frames of other workers that broke the protocol: a worker that is broken, or of another build.
+   */
+  get counters(): Readonly<PeerCounters> {
+    return this.peer.counters
   }
 
   /** Calls and broadcasts from here that have not settled. */

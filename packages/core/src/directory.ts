@@ -26,6 +26,8 @@ export class Member implements PeerInfo {
   readonly procedures: Map<string, Served> = new Map()
   /** Exchanges that this peer has with it, as their caller. */
   pending = 0
+  /** How many procedures it has announced: the next one's index. */
+  #announced = 0
 
   constructor({ number, id, state, procedures }: MemberDescription) {
     this.number = number
@@ -36,7 +38,7 @@ export class Member implements PeerInfo {
 
   learn(procedures: readonly ServedProcedure[]): void {
     for (const [name, fingerprint] of procedures)
-      this.procedures.set(name, { ref: this.procedures.size, fingerprint })
+      this.procedures.set(name, { ref: this.#announced++, fingerprint })
   }
 
   describe(): MemberDescription {

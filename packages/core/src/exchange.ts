@@ -85,9 +85,10 @@ export abstract class Exchange {
       link.abandon()
       throw error
     }
-    // The header counts, or a flood of empty values would be free.
-    this.#outgoing.spend(out.position - start)
+    const size = out.position - start
     link.commit()
+    // The header counts, or a flood of empty values would be free.
+    this.#outgoing.spend(size)
     return this.#outgoing.open
   }
 

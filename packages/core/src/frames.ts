@@ -34,7 +34,10 @@ export const FrameType = {
   welcome: 2,
   /** member → router → members: what a member serves and listens to, and its state. Body: {@link Announcement}. */
   announce: 3,
-  /** router → members: a member is gone. `arg`: its number. Body: why, a string. */
+  /**
+   * router → members: a member is gone. `arg`: its number. Body: why, a string. member → router: it has heard so. router → member, with
+   * `acknowledge`: what that member had sent to the one that is gone has been seen, and sent back where it could not be handed over.
+   */
   gone: 4,
 
   /** caller → callee: starts an exchange. `ref`: the callee's index of the procedure. `arg`: milliseconds left, 0 for no limit. Body: the request. */
@@ -71,7 +74,7 @@ export const Flag = {
   upload: 2,
   /** Travels in order with its exchange's data, behind other exchanges' small frames. */
   bulk: 4,
-  /** publish: the publisher waits for `receivers` and for each receiver's `applied`. */
+  /** publish: the publisher waits for `receivers` and for each receiver's `applied`. gone: the second word about it. */
   acknowledge: 8,
   /** publish: the router keeps this value for those who subscribe later. */
   retain: 16,

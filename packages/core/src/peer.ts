@@ -286,12 +286,16 @@ export class Peer implements Exchanger {
       this.#pending.get(frame.id)?.lost('no', 'the request was still queued here')
   }
 
-  /** A member is gone: every exchange with it ends now. */
-  gone(number: number, why: string): void {
+  /** A member is gone: its requests end, and nothing is asked of it any more. What has been asked may still come back unread. */
+  departed(number: number): void {
     const member = this.directory.remove(number)
-    if (member === undefined) return
-    this.#services.gone(member)
-    for (const exchange of this.#pending.select((one) => one.member === member))
+    if (member !== undefined) this.#services.gone(member)
+  }
+
+  /** A member is gone, and nothing of what was asked of it will come back: every exchange with it ends now. */
+  gone(number: number, why: string): void {
+    this.departed(number)
+    for (const exchange of this.#pending.select((one) => one.member.number === number))
       exchange.lost('unknown', why)
   }
 
@@ -328,7 +332,8 @@ export class Peer implements Exchanger {
     // First: it is this peer that goes, and not, as the next step has it, all the others.
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()
-    for (const member of this.directory.all()) this.gone(member.number, why)
+    for (const member of this.directory.all()) this.departed(member.number)
+    for (const exchange of this.#pending.select(() => true)) exchange.lost('unknown', why)
     this.#pending.close()
     // On Node 20, each one that is left costs every promise of the process something.
     this.scopes?.disable()

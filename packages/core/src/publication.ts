@@ -25,8 +25,13 @@ export function encodePublication(out: ByteWriter, { topic, value }: Publication
   encodeValue(out, value)
 }
 
-/** @throws ProtocolError when what should stand before the value does not fit into the frame */
+/** Bytes of the longest topic's name: `<contract>.<topic>` has 256 at most. */
+const MAX_NAME = 260
+
+/** @throws ProtocolError when the name is longer than any topic's, or what should stand before the value does not fit into the frame */
 export function checkPublication({ arg, body, end, flags, from }: Frame): void {
+  if (arg > MAX_NAME)
+    throw new ProtocolError(`Peer ${from} published a topic whose name has ${arg} bytes`)
   if (body + arg + ((flags & Flag.retain) !== 0 ? 8 : 0) > end)
     throw new ProtocolError(`Peer ${from} published without a topic`)
 }

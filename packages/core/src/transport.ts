@@ -6,7 +6,7 @@ import type { ByteWriter } from './transports/bytes.js'
 /** A way to one adjacent peer. Frames begun and committed in one turn of the event loop leave together. */
 export interface Link {
   /**
-   * Begins a frame and returns where its body is to be written. One frame at a time: it must be committed or abandoned before the
+   * Begins a frame and returns where its body is to be written; writing throws FrameTooLargeError as soon as it is over the limit. One frame at a time: it must be committed or abandoned before the
    * next begins. After the link has closed, frames are taken and dropped: the end of a link is told by `LinkEvents.closed` alone.
    */
   begin(head: FrameHead): ByteWriter
@@ -41,8 +41,8 @@ export interface LinkEvents {
   /** A frame came in. What it throws ends the link. */
   frame(frame: Frame): void
   /**
-   * The link ended, after the last frame was delivered: the other side closed it, or died (`reason` is then undefined), or it was
-   * destroyed. `unsent` yields the frames that were certainly never handed over. Told once.
+   * The link ended, after the last frame was delivered: the other side closed it, or died (`reason` is then undefined, or a ProtocolError
+   * that says "truncated" when it ended in the middle of a frame), or it was destroyed. `unsent` yields the frames that were certainly never handed over. Told once.
    */
   closed(reason: Error | undefined, unsent: Iterable<Frame>): void
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FrameTooLargeError, ProtocolError } from '../src/errors.js'
 import { type FrameHead, FrameType, HEADER_BYTES, LENGTH_BYTES } from '../src/frames.js'
+import { encodeValue } from '../src/transports/codec.js'
 import { FrameBuffer, FrameReader } from '../src/transports/framing.js'
 
 interface Whole extends FrameHead {
@@ -63,6 +64,12 @@ function header(size: number, type: number = FrameType.open): Buffer {
   return bytes
 }
 
+/** Bytes in buffers that are still referred to. */
+function memoryOutside(): number {
+  globalThis.gc?.()
+  return process.memoryUsage().arrayBuffers
+}
+
 const sizes = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 8 })
 
 describe('reading', () => {
@@ -93,6 +100,28 @@ describe('reading', () => {
         expect(read(cut(kept, [7, 100]))).toEqual(frames.slice(0, -1))
       }),
       { numRuns: 300 },
+    )
+  })
+
+  test('wherever the bytes end, the reader knows whether that is between frames, and else how much has come', () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { maxLength: 4 }), fc.nat(), sizes, (frames, nat, cuts) => {
+        const bytes = bytesOf(frames)
+        const end = nat % (bytes.length + 1)
+        const reader = new FrameReader()
+        let delivered = 0
+        for (const chunk of cut(bytes.subarray(0, end), cuts))
+          reader.push(chunk, (one) => {
+            delivered += one.end - one.start
+          })
+        const rest = end - delivered
+        const next = rest < HEADER_BYTES ? HEADER_BYTES : 4 + bytes.readUInt32LE(delivered)
+        const message = reader.truncation()?.message
+        if (rest === 0) expect(message).toBeUndefined()
+        else
+          expect(message).toMatch(new RegExp(`truncated after ${rest} bytes of .* ${next} bytes`))
+      }),
+      { numRuns: 500 },
     )
   })
 
@@ -155,6 +184,63 @@ describe('writing', () => {
     expect(() => put('x'.repeat(1000))).toThrow(FrameTooLargeError)
     put('two')
     expect(read([Buffer.from(buffer.take())]).map(({ content }) => content)).toEqual(['one', 'two'])
+  })
+
+  test('what can not fit into a frame any more is refused while it is written', () => {
+    const buffer = new FrameBuffer(100_000)
+    const write = (value: unknown) => {
+      const out = buffer.begin(frame)
+      try {
+        encodeValue(out, value)
+      } catch (error) {
+        buffer.abandon()
+        throw error
+      }
+      buffer.commit()
+    }
+    let looks = 0
+    const watched = (n: number) => ({
+      get text() {
+        looks++
+        return 'x'.repeat(n)
+      },
+    })
+    const many = Array.from({ length: 1_000 }, () => watched(10_000))
+    const nested = { a: [new Map([['b', { c: many }]])] }
+    const inError = Object.assign(new Error('sorry'), { details: many })
+    for (const value of [many, nested, inError, new Array(5e8), 'x'.repeat(1e6), new Set(many)]) {
+      looks = 0
+      expect(() => write(value)).toThrow(FrameTooLargeError)
+      expect(looks).toBeLessThan(100)
+    }
+    expect(buffer.size).toBe(0)
+    for (const n of [1, 2, 3]) write(n)
+    expect(read([Buffer.from(buffer.take())])).toHaveLength(3)
+  })
+
+  test('a text that fits exactly is accepted, wherever in the buffer it begins', () => {
+    const limit = 10_000
+    const buffer = new FrameBuffer(limit)
+    for (let n = 0; n < 20; n++) {
+      encodeValue(buffer.begin(frame), 'x'.repeat(limit - HEADER_BYTES - 5))
+      buffer.commit()
+    }
+    expect(buffer.size).toBe(20 * limit)
+  })
+
+  test('a giant value leaves no giant buffer behind, whether it is sent or refused', () => {
+    const buffers = Array.from({ length: 20 }, () => new FrameBuffer())
+    const before = memoryOutside()
+    for (const buffer of buffers) {
+      const out = buffer.begin(frame)
+      expect(() => encodeValue(out, Array(20).fill('x'.repeat(1e6)))).toThrow(FrameTooLargeError)
+      buffer.abandon()
+      encodeValue(buffer.begin(frame), new Uint8Array(8e6))
+      buffer.commit()
+      expect(buffer.take().length).toBeGreaterThan(8e6)
+    }
+    expect(memoryOutside() - before).toBeLessThan(20 * 2e6)
+    expect(buffers.every(({ size }) => size === 0)).toBe(true)
   })
 
   test('a frame that is abandoned leaves nothing behind', () => {

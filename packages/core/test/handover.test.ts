@@ -1,7 +1,7 @@
 // Requests that are under way in the primary when the worker that they are meant for is lost.
 
 import { expect, test } from 'vitest'
-import { createLinkPair, type MemoryLink } from '../src/transports/memory.js'
+import { createLinkPair, type MemoryLink, type Wire } from '../src/transports/memory.js'
 import { lab } from './fixtures/lab.js'
 import { serveLab } from './fixtures/workbench.js'
 import { allReady, failureOf, openMesh, turn, until } from './support.js'
@@ -10,14 +10,17 @@ import { allReady, failureOf, openMesh, turn, until } from './support.js'
 async function openMeshWithLocks(workers: number) {
   const ends: MemoryLink[] = []
   const held = new Set<number>()
-  const waiting: (() => void)[] = []
   const mesh = await openMesh({
     workers,
     createLinks() {
       const number = ends.length + 1
-      const [near, far] = createLinkPair((run) =>
-        held.has(number) ? waiting.push(run) : queueMicrotask(run),
-      )
+      const there: Wire = {
+        get open() {
+          return !held.has(number)
+        },
+        carry: (run) => run(),
+      }
+      const [near, far] = createLinkPair({ wires: [there, { open: true, carry: (run) => run() }] })
       ends.push(near)
       return [near, far]
     },

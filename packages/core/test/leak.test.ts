@@ -211,3 +211,39 @@ test('subscriptions that have ended leave nothing behind', async () => {
   for (let n = 0; n < 100; n++) await make()
   await areCollected(refs)
 })
+
+test('values that are refused for their size leave no memory behind, and are not written to their end', async () => {
+  const mesh = await openMesh({ workers: 1 })
+  serveLab(mesh.workers[0] as (typeof mesh.workers)[0])
+  serveLab(mesh.primary)
+  await allReady(mesh)
+  await until(
+    () => mesh.workers[0]?.peer.directory.get(0)?.procedures.has('lab.anything') === true,
+    'the worker knows what the primary serves',
+  )
+  let looks = 0
+  const part = {
+    get text() {
+      looks++
+      return 'x'.repeat(1e6)
+    },
+  }
+  const peers = [mesh.primary, ...mesh.workers]
+  const outside = async () => {
+    await heapInUse()
+    return process.memoryUsage().arrayBuffers
+  }
+  const before = await outside()
+  for (const [n, peer] of peers.entries()) {
+    const client = peer.client(lab, n === 0 ? {} : { to: 'primary' })
+    for (const value of [Array(500).fill(part), new Array(5e8), 'x'.repeat(5e7)])
+      expect((await failureOf(client.anything(value))).code).toBe('FRAME_TOO_LARGE')
+    expect(looks).toBeLessThan(20)
+    looks = 0
+    expect(() => peer.publish(lab.gossip, Array(500).fill(part))).toThrow(/a frame may have/)
+    expect(looks).toBeLessThan(20)
+    looks = 0
+    expect(await client.anything(n)).toBe(n)
+  }
+  expect((await outside()) - before).toBeLessThan(4e6)
+})

@@ -1,4 +1,4 @@
 import { createLinkPair } from '../src/transports/memory.js'
 import { describeTransport } from './transport-suite.js'
 
-describeTransport('memory', (limit) => createLinkPair(undefined, limit))
+describeTransport('memory', (limit) => createLinkPair({ limit }))

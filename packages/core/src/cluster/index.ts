@@ -1,5 +1,6 @@
 export { ClusterPeer, type DrainHook } from '../cluster-peer.js'
 export type { LatencySummary } from '../histogram.js'
+export type { PeerCounters } from '../peer.js'
 export type { Target } from '../routing.js'
 export type { PeerStats, ProcedureStats } from '../stats.js'
 export type { PrimaryEvents, WorkerInfo } from './events.js'

@@ -77,6 +77,7 @@ export class Primary extends ClusterPeer {
           announce,
           ...surroundings(options.callSites),
         }),
+      { onError: options.onError },
     )
     super(router.peer, options.onError)
     this.#options = options

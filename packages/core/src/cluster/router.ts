@@ -3,6 +3,7 @@
 
 import {
   type ClusterwireError,
+  IncompatibleError,
   OverloadedError,
   ProtocolError,
   WorkerLostError,
@@ -23,12 +24,15 @@ import {
   type Welcome,
 } from '../frames.js'
 import type { Peer } from '../peer.js'
-import { checkPublication, stampVersion, topicOf } from '../publication.js'
+import { checkPublication, topicOf } from '../publication.js'
 import type { Link } from '../transport.js'
+import type { ByteWriter } from '../transports/bytes.js'
 import { encodeValue } from '../transports/codec.js'
-import { FLAGS_AT, framesIn } from '../transports/framing.js'
+import { asProtocolError } from '../transports/framing.js'
 import { createLinkPair } from '../transports/memory.js'
 import { readAnnouncement, readHello } from './claims.js'
+import { Listeners } from './listeners.js'
+import { type RetainedLimits, RetainedValues } from './retained.js'
 import { WayOut } from './way-out.js'
 
 /** What the router tells of one link. */
@@ -39,22 +43,27 @@ export interface AttachEvents {
   left?(reason: Error | undefined): void
 }
 
+/** What a router is made with. */
+export interface RouterOptions {
+  /** Gets what is wrong with a worker's publication that nobody waits for. */
+  readonly onError?: (error: unknown, where: string) => void
+  /** How much is kept of retained topics. */
+  readonly retained?: RetainedLimits
+}
+
 /** Bytes that may wait for a member before other workers' requests to it are refused. */
 const MAX_REQUEST_BACKLOG = 64 * 1024 * 1024
 
 /** Bytes that may wait for a member before publications to it are dropped. */
 const MAX_PUBLICATION_BACKLOG = 16 * 1024 * 1024
 
-const NOBODY: ReadonlySet<number> = new Set()
-
 /** The switchboard. */
 export class Router {
   readonly #peer: Peer
   readonly #links = new Map<number, Link>()
-  /** Who listens to a topic. */
-  readonly #listeners = new Map<string, Set<number>>()
-  /** The last value of each retained topic. */
-  readonly #retained = new Map<string, { readonly version: number; readonly bytes: Buffer }>()
+  readonly #listeners = new Listeners()
+  readonly #retained: RetainedValues
+  readonly #onError: RouterOptions['onError']
   /** The primary's own peer on its way to itself, and to everyone. */
   readonly #toSelf: Link
   readonly #toEveryone: Link
@@ -62,7 +71,10 @@ export class Router {
   /** @param peer makes the primary's own peer, given its way to the others; it is the first member */
   constructor(
     peer: (linkTo: (number: number) => Link | undefined, announce: Peer['announce']) => Peer,
+    { onError, retained }: RouterOptions = {},
   ) {
+    this.#onError = onError
+    this.#retained = new RetainedValues(retained)
     const [near, far] = createLinkPair()
     this.#toSelf = near
     this.#links.set(PRIMARY, far)
@@ -80,20 +92,31 @@ export class Router {
     return this.#peer
   }
 
-  /** Takes a new member in under this number. It must say hello before anything else. */
+  /**
+   * Takes a new member in under this number. It must say hello before anything else; one that speaks another version of the protocol is
+   * told so, and its link is closed.
+   */
   attach(number: number, link: Link, events: AttachEvents = {}): void {
     let joined = false
+    let refused: Error | undefined
     link.start({
       frame: (frame) => {
         if (joined) return this.#receive(number, frame)
+        if (refused !== undefined) return
         const hello = readHello(frame)
+        if (hello instanceof IncompatibleError) {
+          refused = hello
+          send(link, headOf(FrameType.error, number), encodeValue, describeError(hello))
+          void link.close()
+          return
+        }
         joined = true
         this.#join(number, hello, link)
         events.joined?.(hello)
       },
       closed: (reason, unsent) => {
         if (joined) this.#leave(number, reason?.message ?? 'its link ended', unsent)
-        events.left?.(reason)
+        events.left?.(refused ?? reason)
       },
     })
   }
@@ -118,7 +141,7 @@ export class Router {
 
   #leave(number: number, why: string, unsent: Iterable<Frame>): void {
     this.#links.delete(number)
-    for (const topic of [...this.#listeners.keys()]) this.#unlisten(topic, number)
+    this.#listeners.forget(number)
     for (const frame of unsent) this.#returnToSender(frame, lost(number))
     this.#peer.gone(number, why)
     // Behind the data that it had sent and that waits here, or a stream that it had completed would look cut.
@@ -136,10 +159,21 @@ export class Router {
     if (frame.from !== from)
       throw new ProtocolError(`Worker ${from} sent a frame in the name of peer ${frame.from}`)
     if (frame.type === FrameType.announce) this.#announced(from, frame)
+    else if (frame.type === FrameType.gone) this.#heard(from, frame)
     else if (frame.type === FrameType.publish) this.#publish(from, frame)
     else if (frame.type < FrameType.open || frame.type === FrameType.receivers)
       throw new ProtocolError(`Worker ${from} sent a frame of type ${frame.type}`)
     else this.#passOn(frame)
+  }
+
+  /** A member has heard that another is gone. All that it had sent to that one has been seen here by now: it may count what is left as lost. */
+  #heard(from: number, frame: Frame): void {
+    const { arg: number } = frame
+    if (this.#links.has(number))
+      throw new ProtocolError(`Worker ${from} says that member ${number} is gone, which lives`)
+    const link = this.#links.get(from)
+    const head = { ...headOf(FrameType.gone, from), flags: Flag.acknowledge, arg: number }
+    if (link !== undefined) send(link, head, copyBody, frame)
   }
 
   /** Gives the primary's own peer what comes to it as one of many: for what is wrong with that, the one who published it is to blame. */
@@ -148,7 +182,7 @@ export class Router {
       this.#peer.receive(frame)
     } catch (error) {
       if (frame.from === PRIMARY) throw error
-      this.#links.get(frame.from)?.destroy(error as Error)
+      this.#links.get(frame.from)?.destroy(asProtocolError(error))
     }
   }
 
@@ -172,36 +206,23 @@ export class Router {
   }
 
   #announced(number: number, frame: Frame): void {
-    this.#announce({ ...readAnnouncement(frame), number })
+    const procedures = this.#peer.directory.get(number)?.procedures.size ?? 0
+    const known = { procedures, topics: this.#listeners.topicsOf(number) }
+    this.#announce({ ...readAnnouncement(frame, known), number })
   }
 
   #announce({ subscribe = [], unsubscribe = [], ...change }: Announcement): void {
     const { number } = change
     for (const topic of subscribe) {
-      this.#listenersOf(topic).add(number)
-      this.#replay(topic, number)
+      this.#listeners.add(topic, number)
+      for (const frame of this.#retained.of(topic)) this.#links.get(number)?.forward(frame)
     }
-    for (const topic of unsubscribe) this.#unlisten(topic, number)
+    for (const topic of unsubscribe) this.#listeners.remove(topic, number)
     if (change.id === undefined && change.state === undefined && change.procedures === undefined)
       return
     this.#peer.directory.apply(change)
     for (const [other, link] of this.#links)
       if (other !== PRIMARY) send(link, headOf(FrameType.announce, other), encodeValue, change)
-  }
-
-  #unlisten(topic: string, number: number): void {
-    const numbers = this.#listeners.get(topic)
-    numbers?.delete(number)
-    if (numbers?.size === 0) this.#listeners.delete(topic)
-  }
-
-  #listenersOf(topic: string): Set<number> {
-    let numbers = this.#listeners.get(topic)
-    if (numbers === undefined) {
-      numbers = new Set()
-      this.#listeners.set(topic, numbers)
-    }
-    return numbers
   }
 
   /**
@@ -211,8 +232,8 @@ export class Router {
   #publish(from: number, frame: Frame): void {
     checkPublication(frame)
     const topic = topicOf(frame)
-    if ((frame.flags & Flag.retain) !== 0) this.#retain(topic, frame)
-    const listeners = this.#listeners.get(topic) ?? NOBODY
+    if ((frame.flags & Flag.retain) !== 0 && !this.#keep(topic, from, frame)) return
+    const listeners = this.#listeners.of(topic)
     const lagging = [...listeners].filter((number) => this.#lags(number))
     if ((frame.flags & Flag.acknowledge) !== 0)
       this.#tellReceivers(from, frame.id, { listeners, lagging })
@@ -246,21 +267,36 @@ export class Router {
     send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
   }
 
-  /** Keeps the value, as the publisher's own bytes, in place of the one before it. */
-  #retain(topic: string, frame: Frame): void {
-    const version = (this.#retained.get(topic)?.version ?? 0) + 1
-    stampVersion(frame, version)
-    const bytes = Buffer.from(frame.bytes.subarray(frame.start, frame.end))
-    // Whoever gets it later has nobody to acknowledge it to.
-    bytes[FLAGS_AT] = (frame.flags | Flag.replay) & ~Flag.acknowledge
-    this.#retained.set(topic, { version, bytes })
+  /**
+   * Keeps a retained value; what can't be kept is not sent either, or those who subscribe later would never learn of it. Whether it was
+   * kept.
+   *
+   * @throws OverloadedError to the primary's own publisher. A worker gets it in its receipt, as what became of it at the primary
+   */
+  #keep(topic: string, from: number, frame: Frame): boolean {
+    try {
+      this.#retained.keep(topic, frame)
+      return true
+    } catch (error) {
+      if (from === PRIMARY) throw error
+      if ((frame.flags & Flag.acknowledge) === 0) this.#onError?.(error, topic)
+      else this.#refuse(from, frame.id, error as OverloadedError)
+      return false
+    }
   }
 
-  #replay(topic: string, number: number): void {
-    const retained = this.#retained.get(topic)
-    if (retained === undefined) return
-    for (const frame of framesIn(retained.bytes)) this.#links.get(number)?.forward(frame)
+  #refuse(publisher: number, id: number, error: OverloadedError): void {
+    const link = this.#links.get(publisher)
+    if (link === undefined) return
+    const receivers: Receivers = { sent: [PRIMARY], deaf: [], lagging: [] }
+    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+    const head = { ...headOf(FrameType.applied, publisher), id }
+    send(link, head, encodeValue, describeError(error))
   }
+}
+
+function copyBody(out: ByteWriter, { bytes, body, end }: Frame): void {
+  out.bytes(bytes, body, end)
 }
 
 function lost(number: number): WorkerLostError {

@@ -4,6 +4,8 @@ import { IncompatibleError, PeerClosedError, ProtocolError } from '../errors.js'
 import { send } from '../exchange.js'
 import {
   type Announcement,
+  type Failure,
+  Flag,
   type Frame,
   type FrameHead,
   FrameType,
@@ -38,7 +40,7 @@ export function joinOver({ link, hello, onLost, ...options }: JoinOptions): Prom
     let peer: Peer | undefined
     link.start({
       frame(frame) {
-        if (peer !== undefined) return receive(peer, frame)
+        if (peer !== undefined) return receive(peer, link, frame)
         peer = peerFrom(frame, hello, { link, ...options })
         resolve(peer)
       },
@@ -66,6 +68,10 @@ function peerFrom(
     'link' | 'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels' | 'maxQueuedBytes'
   >,
 ): Peer {
+  if (frame.type === FrameType.error) {
+    const { message } = decodeValue(frame.bytes, frame.body, frame.end) as Failure
+    throw new IncompatibleError(`The primary does not take this worker in: ${message}`)
+  }
   if (frame.type !== FrameType.welcome)
     throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)
   const { number, members } = decodeValue(frame.bytes, frame.body, frame.end) as Welcome
@@ -81,13 +87,13 @@ function peerFrom(
   return peer
 }
 
-function receive(peer: Peer, frame: Frame): void {
+function receive(peer: Peer, link: Link, frame: Frame): void {
   switch (frame.type) {
     case FrameType.announce:
       peer.directory.apply(decodeValue(frame.bytes, frame.body, frame.end) as Announcement)
       break
     case FrameType.gone:
-      peer.gone(frame.arg, String(decodeValue(frame.bytes, frame.body, frame.end)))
+      gone(peer, link, frame)
       break
     case FrameType.hello:
     case FrameType.welcome:
@@ -95,6 +101,17 @@ function receive(peer: Peer, frame: Frame): void {
     default:
       receiveFromMember(peer, frame)
   }
+}
+
+/**
+ * A member is gone. The first time that is said, what this peer has sent to it may still be on the way to the primary, which sends back what can't be
+ * handed over any more: certainly not run. So it is said twice, the second time behind all of that.
+ */
+function gone(peer: Peer, link: Link, frame: Frame): void {
+  const why = String(decodeValue(frame.bytes, frame.body, frame.end))
+  if ((frame.flags & Flag.acknowledge) !== 0) return peer.gone(frame.arg, why)
+  peer.departed(frame.arg)
+  send(link, { ...headOf(FrameType.gone, peer.number), arg: frame.arg }, encodeValue, why)
 }
 
 /** The primary passes other workers' frames on unseen: what is wrong with one says nothing about the link. */

@@ -11,7 +11,7 @@ import { InvalidOptionError } from '../errors.js'
 import { Peer } from '../peer.js'
 import type { Clock, Link } from '../transport.js'
 import { createLinkPair } from '../transports/memory.js'
-import { Way } from './faults.js'
+import { Line } from './faults.js'
 
 /** How a mesh is made. */
 export interface MeshOptions {
@@ -27,15 +27,27 @@ export interface MeshOptions {
   readonly onError?: (error: unknown, where: string) => void
 }
 
-/** A worker of a mesh. */
+/**
+ * A worker of a mesh. Its link is as a socketpair's: 213 KiB are under way at most, and what does not fit waits at its sender, where it
+ * counts towards the limits that lead to `OVERLOADED`. What can happen to it:
+ *
+ * | fault | what it is like | what it does |
+ * |---|---|---|
+ * | `kill()` | `kill -9` | what it had handed over arrives, then the end of its link |
+ * | `freeze()`, `thaw()` | SIGSTOP and SIGCONT, a blocked event loop | it reads and writes nothing; it goes on where it was |
+ * | `delay(ms)` | a process that is slow to look | everything takes so long in each direction, and keeps its order |
+ * | `cut()` | a link that breaks | both sides see its end; what was under way is lost |
+ *
+ * Its code, which shares this process, runs on through all of them: only what it sends and gets is held or lost.
+ */
 export class MeshPeer extends ClusterPeer {
   readonly #link: Link
-  readonly #way: Way | undefined
+  readonly #line: Line | undefined
 
-  constructor(peer: Peer, { link, way, onError }: MeshPeerParts) {
+  constructor(peer: Peer, { link, line, onError }: MeshPeerParts) {
     super(peer, onError)
     this.#link = link
-    this.#way = way
+    this.#line = line
   }
 
   /** Takes work from now on. */
@@ -43,39 +55,53 @@ export class MeshPeer extends ClusterPeer {
     await this.client(primaryControl, { to: 'primary' }).ready()
   }
 
-  /** Dies: nothing more comes from it, and its calls end as those of a killed process do. */
+  /**
+   * Dies. What it had handed over before still arrives, and then the end of its link, even if it was frozen: its calls end as those of a
+   * killed process do, with `WORKER_LOST`. What it had not handed over, and what it had not read, is lost.
+   */
   kill(): void {
-    this.#way?.cut()
+    this.#line?.kill()
     this.#link.destroy(new Error('it was killed'))
   }
 
-  /** Stands still, as a stopped process or a blocked event loop does: nothing comes in or goes out. */
+  /**
+   * Stands still, as a stopped process or a blocked event loop does: it reads nothing and hands nothing over. What is sent to it is
+   * taken until the room between the two is full; the rest waits at its sender.
+   */
   freeze(): void {
-    this.#ownWay.freeze()
+    this.#ownLine.freeze()
   }
 
-  /** Goes on: what has come meanwhile is there. */
+  /** Goes on: what has come meanwhile is there, and what it has made meanwhile leaves. */
   thaw(): void {
-    this.#ownWay.thaw()
+    this.#ownLine.thaw()
   }
 
   /** From now on everything takes so many milliseconds of the mesh's clock, in each direction. */
   delay(ms: number): void {
-    this.#ownWay.delay = ms
+    this.#ownLine.delay = ms
   }
 
-  get #ownWay(): Way {
-    if (this.#way !== undefined) return this.#way
+  /**
+   * The link breaks. What was under way in either direction is lost, and both sides see the end: the primary and the others lose this
+   * worker, and its own peer is closed (a real worker ends its process then).
+   */
+  cut(): void {
+    this.#ownLine.cut(new Error('the link was cut'))
+  }
+
+  get #ownLine(): Line {
+    if (this.#line !== undefined) return this.#line
     throw new InvalidOptionError(
-      'freeze, thaw and delay are for links in memory, not for createLinks',
+      'freeze, thaw, delay and cut are for links in memory, not for createLinks',
     )
   }
 }
 
 interface MeshPeerParts {
   readonly link: Link
-  /** What the link's frames pass; undefined for a link that the mesh did not make. */
-  readonly way: Way | undefined
+  /** What can go wrong on its link; undefined for a link that the mesh did not make. */
+  readonly line: Line | undefined
   readonly onError: (error: unknown, where: string) => void
 }
 
@@ -103,6 +129,7 @@ export class MemoryMesh {
           linkTo,
           announce,
         }),
+      { onError: (error, where) => this.#onError(error, where) },
     )
     this.primary = new ClusterPeer(this.#router.peer, this.#onError)
     this.primary.serve(primaryControl, {
@@ -116,8 +143,8 @@ export class MemoryMesh {
   async addWorker(): Promise<MeshPeer> {
     const number = ++this.#lastNumber
     const { createLinks } = this.#options
-    const way = createLinks === undefined ? new Way(this.#clock) : undefined
-    const [near, far] = (await createLinks?.()) ?? createLinkPair(way?.schedule)
+    const line = createLinks === undefined ? new Line(this.#clock) : undefined
+    const [near, far] = (await createLinks?.()) ?? connected(line)
     this.#router.attach(number, near)
     const peer = await joinOver({
       link: far,
@@ -128,7 +155,7 @@ export class MemoryMesh {
       channels: createChannels(),
       onLost: () => {},
     })
-    const worker = new MeshPeer(peer, { link: far, way, onError: this.#onError })
+    const worker = new MeshPeer(peer, { link: far, line, onError: this.#onError })
     this.workers.push(worker)
     return worker
   }
@@ -147,6 +174,12 @@ export class MemoryMesh {
     if (this.#options.onError) this.#options.onError(error, where)
     else this.errors.push(error)
   }
+}
+
+function connected(line: Line | undefined): readonly [Link, Link] {
+  const ends = createLinkPair({ wires: line?.wires })
+  line?.connect(ends)
+  return ends
 }
 
 /**

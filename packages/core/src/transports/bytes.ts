@@ -22,22 +22,34 @@ export function putU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >> 24
 }
 
+/** How far beyond `bound` room may be made: text gets room for its worst case, and mostly takes less. */
+const SLACK_BYTES = 2 * UNMEASURED_TEXT
+
 /** Appends to a buffer that doubles when it is full. */
 export class ByteWriter {
   /** Replaced by a larger one when it is full: do not hold on to it while writing. */
   buffer: Buffer
   /** Where the next byte goes. Set it back to take back what was written since. */
   position = 0
+  /** The buffer does not grow for what would clearly end behind this position. Default: none */
+  bound: number = Number.POSITIVE_INFINITY
+  /** What was thrown last for that: what encodes a value tells it from an error of the value's own. */
+  refusal: unknown
+  readonly #refuse: (end: number) => Error
 
-  /** @param size bytes to begin with, default 4096 */
-  constructor(size: number = INITIAL_BYTES) {
+  /**
+   * @param size bytes to begin with, default 4096
+   * @param refuse makes the error for what would end at `end`, behind `bound`
+   */
+  constructor(size: number = INITIAL_BYTES, refuse: (end: number) => Error = tooLong) {
     this.buffer = Buffer.allocUnsafeSlow(size)
+    this.#refuse = refuse
   }
 
   /**
    * Makes room for `count` more bytes. The methods below do so themselves.
    *
-   * @throws RangeError when the buffer would exceed 1 GiB
+   * @throws what `refuse` makes when that would be behind `bound`, RangeError when the buffer would exceed 1 GiB
    */
   ensure(count: number): void {
     if (this.position + count > this.buffer.length) this.#grow(count)
@@ -115,12 +127,20 @@ export class ByteWriter {
 
   #grow(count: number): void {
     const needed = this.position + count
-    if (needed > MAX_BYTES) throw new RangeError(`The buffer would exceed ${MAX_BYTES} bytes`)
+    if (needed > this.bound + SLACK_BYTES) {
+      this.refusal = this.#refuse(needed)
+      throw this.refusal
+    }
+    if (needed > MAX_BYTES) throw tooLong()
     const size = Math.min(MAX_BYTES, Math.max(needed, this.buffer.length * 2))
     const grown = Buffer.allocUnsafeSlow(size)
     this.buffer.copy(grown, 0, 0, this.position)
     this.buffer = grown
   }
+}
+
+function tooLong(): RangeError {
+  return new RangeError(`The buffer would exceed ${MAX_BYTES} bytes`)
 }
 
 /** These bytes are nothing that a {@link ByteWriter}'s user would have written. */

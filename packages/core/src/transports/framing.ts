@@ -19,9 +19,12 @@ export const FLAGS_AT = 5
 /** What a buffer begins with: a tick's worth of small frames. */
 const INITIAL_BYTES = 64 * 1024
 
+/** A buffer that has grown beyond this is given back as soon as nothing waits in it. */
+const KEPT_BYTES = 1024 * 1024
+
 /** The frames that wait to leave on one link, back to back in one buffer. */
 export class FrameBuffer {
-  readonly writer: ByteWriter = new ByteWriter()
+  readonly writer: ByteWriter = new ByteWriter(undefined, (end) => this.#tooLarge(end))
   readonly #limit: number
   /** Where the first frame that waits begins: those before it have been handed over. */
   #first = 0
@@ -37,12 +40,14 @@ export class FrameBuffer {
     return this.writer.position - this.#first
   }
 
+  /** What is written from here on throws FrameTooLargeError as soon as it can't be a frame any more. */
   begin(head: FrameHead): ByteWriter {
     const out = this.writer
     if (this.#start >= 0)
       throw new Error(
         'A getter of a value that is being sent sends something itself; that would mix two frames',
       )
+    out.bound = out.position + this.#limit
     out.ensure(HEADER_BYTES)
     this.#start = out.position
     out.u32(0)
@@ -60,11 +65,9 @@ export class FrameBuffer {
   commit(): void {
     const size = this.writer.position - this.#start
     if (size > this.#limit) {
+      const error = tooLarge(size, this.#limit)
       this.abandon()
-      throw new FrameTooLargeError(
-        `The message has ${size} bytes; a frame may have ${this.#limit}. Send it as a stream, or raise maxFrameBytes on both sides`,
-        { size, limit: this.#limit },
-      )
+      throw error
     }
     putU32(this.writer.buffer, this.#start, size - LENGTH_BYTES)
     this.#start = -1
@@ -73,10 +76,12 @@ export class FrameBuffer {
   abandon(): void {
     this.writer.position = this.#start
     this.#start = -1
+    if (this.size === 0) this.#giveBack()
   }
 
   /** Appends a whole frame as it stands. */
   append(bytes: Buffer, start: number, end: number): void {
+    this.writer.bound = Number.POSITIVE_INFINITY
     this.writer.bytes(bytes, start, end)
   }
 
@@ -85,7 +90,13 @@ export class FrameBuffer {
     const bytes = this.writer.buffer.subarray(this.#first, this.writer.position)
     this.#first = 0
     this.writer.position = 0
+    this.#giveBack()
     return bytes
+  }
+
+  /** Bytes of the first frame that waits; 0 when none does. */
+  get firstSize(): number {
+    return this.size === 0 ? 0 : u32At(this.writer.buffer, this.#first) + LENGTH_BYTES
   }
 
   /** As many whole frames as have `bytes` together, or the first if it alone has more: a view that stays good until `compact`. */
@@ -122,6 +133,22 @@ export class FrameBuffer {
   frames(): Generator<Frame> {
     return framesIn(this.writer.buffer.subarray(this.#first, this.writer.position))
   }
+
+  /** A single giant, sent or refused, must not leave a giant buffer behind for good. */
+  #giveBack(): void {
+    if (this.writer.buffer.length > KEPT_BYTES) this.renew()
+  }
+
+  #tooLarge(end: number): FrameTooLargeError {
+    return tooLarge(end - this.#start, this.#limit, 'at least ')
+  }
+}
+
+function tooLarge(size: number, limit: number, about = ''): FrameTooLargeError {
+  return new FrameTooLargeError(
+    `The message has ${about}${size} bytes; a frame may have ${limit}. Send it as a stream, or raise maxFrameBytes on both sides`,
+    { size, limit },
+  )
 }
 
 /** Finds frames in chunks of bytes, however they are cut. */
@@ -153,6 +180,18 @@ export class FrameReader {
       deliver(this.#frame)
     }
     if (at < chunk.length) this.#keep(chunk, at)
+  }
+
+  /** What the end of the bytes means here: `undefined` between frames, otherwise an error that says how much of the last one is missing. */
+  truncation(): ProtocolError | undefined {
+    if (this.#partial === undefined) return undefined
+    const size =
+      this.#filled < HEADER_BYTES
+        ? `a header of ${HEADER_BYTES} bytes`
+        : `a frame of ${this.#partial.length} bytes`
+    return new ProtocolError(
+      `The link ended in the middle of a frame: truncated after ${this.#filled} bytes of ${size}`,
+    )
   }
 
   /** Continues the frame that was cut; returns where in the chunk it ended. */

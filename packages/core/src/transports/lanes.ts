@@ -46,6 +46,12 @@ export class Lanes {
     yield* this.bulk.frames()
   }
 
+  /** Nothing waits any more. */
+  drop(): void {
+    this.swift.take()
+    this.bulk.take()
+  }
+
   #laneOf({ flags }: FrameHead): FrameBuffer {
     return (flags & Flag.bulk) !== 0 ? this.bulk : this.swift
   }

@@ -109,7 +109,7 @@ export class SocketLink implements Link {
   flush(done?: () => void): void {
     this.#batch = 0
     if (done !== undefined) this.#onDone.push(done)
-    if (this.#ended || this.#socket.writableEnded) return this.#drop()
+    if (this.#ended || this.#socket.writableEnded) return this.#lanes.drop()
     if (this.#socket.destroyed) return // What waits was never handed over; `closed` is about to say so.
     while (!this.#blocked && this.#lanes.size > 0) {
       if (this.#lanes.swift.size > 0) this.#writeAll(this.#lanes.swift)
@@ -176,15 +176,10 @@ export class SocketLink implements Link {
     this.flush()
   }
 
-  #drop(): void {
-    this.#lanes.swift.take()
-    this.#lanes.bulk.take()
-  }
-
   #end(): void {
     if (this.#ended || this.#events === undefined) return
     this.#ended = true
-    this.#events.closed(this.#reason, this.#lanes.frames())
-    this.#drop()
+    this.#events.closed(this.#reason ?? this.#reader.truncation(), this.#lanes.frames())
+    this.#lanes.drop()
   }
 }

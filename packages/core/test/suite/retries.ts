@@ -171,6 +171,19 @@ export function describeRetries(createLinks: CreateLinks): void {
     expect(await Promise.all([safe, once])).toEqual([2, 2])
   })
 
+  test('what another worker has sent when the news of a death is on its way goes elsewhere, too', async () => {
+    const { mesh, primaryEnds, ran, staff } = await opened([], 3)
+    const [, second, caller] = mesh.workers as [MeshPeer, MeshPeer, MeshPeer]
+    for (const worker of [mesh.workers[0] as MeshPeer, second]) staff(worker)
+    await allReady(mesh)
+    const { once } = caller.client(work)
+    const calls = Array.from({ length: 10 }, (_, n) => once(n))
+    // The primary knows before it has read what the caller has written; the caller does not know yet.
+    primaryEnds[0]?.destroy(new Error('cut'))
+    expect(await Promise.all(calls)).toEqual(Array(10).fill(2))
+    expect(ran(1)).toEqual([])
+  })
+
   test('when no other worker comes in time, the error says what became of the first attempt', async () => {
     const clock = new ManualClock()
     const { mesh } = await openScene(createLinks, { workers: 1, clock })

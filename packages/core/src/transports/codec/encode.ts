@@ -20,7 +20,7 @@ let ancestors: Set<object> | undefined
  * Appends `value` at the writer's position. ../codec.ts says what arrives.
  *
  * @param name what the paths in errors begin with, default `value`
- * @throws InvalidValueError naming the path of what cannot be sent; the position is then as before
+ * @throws InvalidValueError naming the path of what cannot be sent, or what the writer refuses to grow with; the position is then as before
  */
 export function encodeValue(out: ByteWriter, value: unknown, name = 'value'): void {
   const start = out.position
@@ -30,6 +30,7 @@ export function encodeValue(out: ByteWriter, value: unknown, name = 'value'): vo
     writeValue(out, value, 0)
   } catch (error) {
     out.position = start
+    if (isTooLong(out, error)) throw out.refusal
     throw Refusal.toInvalidValue(error, name)
   } finally {
     ancestors = outer
@@ -174,11 +175,17 @@ function writeErrorFields(out: ByteWriter, error: Error, depth: number): void {
     try {
       writeText(out, key)
       writeValue(out, Reflect.get(error, key), depth + 1)
-    } catch {
+    } catch (cause) {
+      if (isTooLong(out, cause)) throw cause
       out.position = start
     }
   }
   out.u8(Tag.end)
+}
+
+/** Whether it is the message that is too long, which is no fault of the part at which that showed. */
+function isTooLong({ refusal }: ByteWriter, error: unknown): boolean {
+  return refusal !== undefined && Refusal.origin(error) === refusal
 }
 
 /** Sent wherever on the prototype chain they are; of others, what is own and enumerable. */

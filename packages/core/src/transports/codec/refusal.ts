@@ -31,6 +31,12 @@ export class Refusal extends Error {
     return refusal
   }
 
+  /** What was thrown in the first place. */
+  static origin(error: unknown): unknown {
+    const refusal = Refusal.#from(error)
+    return 'cause' in refusal ? refusal.cause : refusal
+  }
+
   /** The error for the user. `name` is what the path begins with. */
   static toInvalidValue(error: unknown, name: string): InvalidValueError {
     const refusal = Refusal.#from(error)

@@ -131,7 +131,7 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
     // One that serves it may be about to get ready.
     if (ready > 0 && !others.some(({ procedures }) => procedures.has(procedure)))
       throw new UnimplementedError(
-        `${procedure}: none of the ${ready} ready workers serves it; call worker.serve() with its contract before worker.ready()`,
+        `${procedure}: none of the ${ready} ready workers serves it${alike(procedure, others)}; call worker.serve() with its contract before worker.ready()`,
         { procedure },
       )
     throw new NoWorkerError(`${procedure}: no worker is ready to answer`, { procedure })
@@ -148,9 +148,31 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
       )
     const served = member.procedures.get(procedure)
     if (served === undefined)
-      throw new UnimplementedError(`${procedure}: ${member} does not serve it`, { procedure })
+      throw new UnimplementedError(
+        `${procedure}: ${member} does not serve it${alike(procedure, [member])}`,
+        { procedure },
+      )
     return { member, ...served }
   }
+}
+
+/** How many names a message tells. */
+const MAX_NAMES = 5
+
+/** What the members serve instead that is called alike: of the same contract, or the same in another. */
+function alike(procedure: string, members: readonly CandidateMember[]): string {
+  const [contract, key] = partsOf(procedure)
+  const names = new Set(members.flatMap(({ procedures }) => [...procedures.keys()]))
+  const near = [...names].filter((name) => {
+    const [otherContract, otherKey] = partsOf(name)
+    return otherContract === contract || otherKey.toLowerCase() === key.toLowerCase()
+  })
+  return near.length === 0 ? '' : ` (but ${near.slice(0, MAX_NAMES).join(', ')})`
+}
+
+function partsOf(name: string): readonly [contract: string, key: string] {
+  const dot = name.lastIndexOf('.')
+  return [name.slice(0, dot), name.slice(dot + 1)]
 }
 
 /**

@@ -329,6 +329,23 @@ it('close: a first request that is here, but not read yet, is answered', async (
   expect(await Promise.race([answer, cut])).toMatch(/\r\n\r\ndone$/)
 })
 
+it('close: a next request that is here, but not read yet, is answered', async () => {
+  const { port, front } = await startCluster(() => (req, res) => void res.end(req.url), {
+    grace: NEVER,
+  })
+  const socket = await open(port)
+  const came = () =>
+    new Promise((resolve) => socket.once('data', (bytes) => resolve(String(bytes))))
+  const first = came()
+  socket.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\n')
+  await first
+  const answer = came()
+  const cut = new Promise((resolve) => socket.once('close', () => resolve('cut')))
+  socket.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n')
+  await front.close()
+  expect(await Promise.race([answer, cut])).toMatch(/\r\n\r\n\/next$/)
+})
+
 it('close: the connections of a server of one’s own are left alone', async () => {
   const { front } = await startCluster(() => (_req, res) => void res.end('served'))
   const server = createHttpServer(front.request)

@@ -38,11 +38,16 @@ export class OwnServer {
   async close(): Promise<void> {
     // What is about to listen can't be stopped before it does.
     await this.#opening?.catch(() => {})
-    const closed = new Promise((resolve) => this.#server.close(resolve))
-    // Node has closed those that wait for another request, but not those that wait for their first. Two turns of the event loop: one
-    // may have accepted a connection whose request is here already, the next reads it.
+    const server = this.#server
+    // Node's `close` ends idle connections there and then, since version 26 also those that wait for their first request: although the
+    // next request may be here, not read yet. Two turns of the event loop: one may have accepted a connection, the next reads it.
+    const closeIdleConnections = server.closeIdleConnections
+    server.closeIdleConnections = () => {}
+    const closed = new Promise((resolve) => server.close(resolve))
     await turn()
     await turn()
+    closeIdleConnections.call(server)
+    // Before version 26 Node leaves those open that wait for their first request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
     await closed
   }

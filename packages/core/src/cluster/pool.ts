@@ -16,6 +16,9 @@ import { Watch } from './watch.js'
 import type { MainThreadReport } from './watchdog-line.js'
 import { WorkerProcess } from './worker-process.js'
 
+/** Milliseconds that a worker gets to end by itself when it has told of the error that ends it. */
+const LAST_GRACE = 2_000
+
 /** How workers are started and watched. */
 export interface PoolOptions {
   readonly size: number
@@ -109,11 +112,6 @@ export class WorkerPool implements SlotOwner {
     return this.workers.find((worker) => worker.number === number)
   }
 
-  /** How often workers were started again in this one's place. */
-  restartsOf(worker: WorkerProcess): number {
-    return this.#slotOf(worker)?.restarts ?? 0
-  }
-
   /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws */
   async start(): Promise<void> {
     await Promise.all(this.#slots.map((slot) => slot.start()))
@@ -137,6 +135,9 @@ export class WorkerPool implements SlotOwner {
     worker.crashed(error)
     this.#unwatch(worker)
     this.#router.setState(number, 'draining')
+    // Nobody else watches it any more, and what it runs at its exit may never end.
+    const late = () => worker.kill({ kind: 'crashed', text: error })
+    worker.exited.then(this.clock.after(LAST_GRACE, late))
   }
 
   /** A worker asks to be let go. */
@@ -189,10 +190,11 @@ export class WorkerPool implements SlotOwner {
     for (const worker of this.workers) worker.kill({ kind: 'told', text: 'all were to end' })
   }
 
-  fork(): WorkerProcess {
+  fork(restarts: number): WorkerProcess {
     const { clock, events, fork, maxFrameBytes } = this.#options
-    const worker = new WorkerProcess(fork, { clock, generation: this.#generation, maxFrameBytes })
-    const left = (reason: Error | undefined) => worker.linkEnded(reason)
+    const generation = this.#generation
+    const worker = new WorkerProcess(fork, { clock, generation, restarts, maxFrameBytes })
+    const left = (reason: Error | undefined) => void worker.linkEnded(reason)
     if (worker.link !== undefined) this.#router.attach(worker.number, worker.link, { left })
     events.forked(worker)
     return worker
@@ -220,7 +222,8 @@ export class WorkerPool implements SlotOwner {
   }
 
   rests(): void {
-    this.#options.events.resting(this.#slots.filter(({ resting }) => resting).length)
+    const resting = this.#slots.filter((slot) => slot.resting && !slot.closed)
+    this.#options.events.resting(resting.length)
   }
 
   /** One at a time: each begins when the one before is over, however that ended. */
@@ -239,6 +242,7 @@ export class WorkerPool implements SlotOwner {
 
   async #remove(slots: readonly Slot[]): Promise<void> {
     for (const slot of slots) slot.stop()
+    if (this.#slots.some(({ resting }) => resting)) this.rests()
     await Promise.all(slots.flatMap(({ processes }) => processes).map((one) => this.end(one)))
     this.#slots = this.#slots.filter((slot) => !slots.includes(slot))
   }

@@ -225,9 +225,10 @@ export class Primary extends ClusterPeer {
   #rest(resting: number): void {
     const { waiting } = this.peer
     if (this.#closing !== undefined) return
+    // From where one works, others can wait for it.
+    if (resting < this.#pool.size) waiting.open()
     if (resting === 0) {
       this.#state = 'running'
-      waiting.open()
       return this.#emit('recovered')
     }
     this.#state = 'degraded'
@@ -250,14 +251,14 @@ export class Primary extends ClusterPeer {
   }
 
   #infoOf(worker: WorkerProcess): WorkerInfo {
-    const { number, pid, state, generation, startedAt, vitals } = worker
+    const { number, pid, state, generation, restarts, startedAt, vitals } = worker
     return {
       number,
       pid,
       state,
       generation,
       uptime: holdingClock.now() - startedAt,
-      restarts: this.#pool.restartsOf(worker),
+      restarts,
       pending: this.peer.directory.get(number)?.pending ?? 0,
       rss: vitals?.rss,
       utilization: vitals?.utilization,

@@ -127,14 +127,19 @@ export class ClusterWorker extends ClusterPeer {
     super(peer, onError)
     this.#primary = new Clients(peer).create(primaryControl, { to: 'primary' })
     const measure = createMeter()
+    // What the primary asks about the worker itself is none of its work.
+    let questions = 0
     this.serve(workerControl, {
       drain: ({ graceMs }) => this.#drain(graceMs),
-      // The question itself is neither handled nor served.
       beat: () => {
+        questions++
         const { abandoned, handled, serving } = this.peer
-        return { ...measure(), abandoned, handled, serving: serving - 1 }
+        return { ...measure(), abandoned, handled: handled - questions, serving: serving - 1 }
       },
-      stats: () => this.peer.statsData(),
+      stats: () => {
+        questions++
+        return this.peer.statsData()
+      },
     })
   }
 

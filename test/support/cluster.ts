@@ -28,11 +28,12 @@ export class TestCluster {
   #lastId = 0
   #listeners = new Set<() => void>()
 
-  constructor(options: Record<string, unknown> = {}) {
-    const script = fileURLToPath(new URL('../fixtures/primary.js', import.meta.url))
-    this.child = fork(script, [JSON.stringify(options)], {
+  /** @param primary the fixture that is its primary */
+  constructor(options: Record<string, unknown> = {}, primary = 'primary.js') {
+    this.child = fork(fixture(primary), [JSON.stringify(options)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    this.child.setMaxListeners(0) // One for each question that is open.
     this.child.stderr?.on('data', (chunk) => {
       this.stderr += chunk
     })
@@ -86,6 +87,11 @@ export class TestCluster {
     await this.exited
     await until('the end of every process', () => [...this.pids].every((pid) => !isAlive(pid)))
   }
+}
+
+/** The path of a file in test/fixtures. */
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
 }
 
 /** Starts a cluster and resolves when its workers are ready. */

@@ -42,7 +42,7 @@ for (const [harm, says] of [
     const struck = performance.now()
     const settling = Promise.allSettled([
       cluster.ask('callOn', 1, 'never', { deaf: true }),
-      cluster.ask('callOn', 1, 'rest', { ms: 20 }),
+      cluster.ask('callOn', 1, 'rest', { ms: 5 }),
       cluster.ask('callOn', 1, 'harm', harm),
       cluster.ask('callOn', 2, 'rest', { ms: 200 }),
     ])
@@ -64,6 +64,21 @@ for (const [harm, says] of [
     await cluster.expectCalm()
     record({ calls: 4, settled: tally(results), recoveredMs, note: String(exit.reason) })
   })
+
+fault('W9', 'an error that nothing catches, and all that runs is done in time', async (record) => {
+  const cluster = await startDeeds()
+  const struck = performance.now()
+  const results = await Promise.allSettled([
+    cluster.ask('callOn', 1, 'rest', { ms: 20 }),
+    cluster.ask('callOn', 1, 'harm', 'throw'),
+  ])
+  expect(tally(results)).toEqual({ answered: 2 })
+  expect(await cluster.exitOf(1)).toMatchObject({ kind: 'crashed', code: 70 })
+  await cluster.isReady(3)
+  const recoveredMs = performance.now() - struck
+  await cluster.expectCalm()
+  record({ calls: 2, settled: tally(results), recoveredMs })
+})
 
 fault('W9', 'an error that nothing catches, and an end that never comes', async (record) => {
   const cluster = await startDeeds()

@@ -167,15 +167,20 @@ fault('W17', 'it leaves node:cluster by process.disconnect()', async (record) =>
   record({ calls: 4, settled: tally(results), recoveredMs, note })
 })
 
-fault('W17', 'it closes the descriptor of its link', async (record) => {
-  const cluster = await startDeeds()
-  const struck = performance.now()
-  const results = await Promise.allSettled([cluster.ask('callOn', 1, 'harm', 'closeLink')])
-  expect(tally(results)).toEqual({ WORKER_LOST: 1 })
-  expect(await cluster.exitOf(1)).toMatchObject({ kind: 'link', expected: false })
-  await cluster.isReady(3)
-  const recoveredMs = performance.now() - struck
-  expect(isAlive(cluster.pidOf(1))).toBe(false)
-  await cluster.expectCalm()
-  record({ calls: 1, settled: tally(results), recoveredMs })
-})
+for (const [harm, end] of [
+  ['closeLink', {}],
+  ['closeLinkAndBlock', { signal: 'SIGKILL' }],
+] as const)
+  fault('W17', `it closes the descriptor of its link (${harm})`, async (record) => {
+    const cluster = await startDeeds()
+    const struck = performance.now()
+    const results = await Promise.allSettled([cluster.ask('callOn', 1, 'harm', harm)])
+    expect(tally(results)).toEqual({ WORKER_LOST: 1 })
+    // It ends by itself when it sees that, and is ended when it does not.
+    expect(await cluster.exitOf(1)).toMatchObject({ kind: 'link', expected: false, ...end })
+    await cluster.isReady(3)
+    const recoveredMs = performance.now() - struck
+    expect(isAlive(cluster.pidOf(1))).toBe(false)
+    await cluster.expectCalm()
+    record({ calls: 1, settled: tally(results), recoveredMs })
+  })

@@ -177,6 +177,7 @@ test.each<[string, ...Parameters<typeof describeExit>, WorkerExit['kind'], RegEx
   ['W7', { code: 0, signal: null }, undefined, undefined, 'finished', /^exited with code 0$/],
   ['W9', { code: 70, signal: null }, undefined, 'Error: oh', 'crashed', /code 70: Error: oh/],
   ['W9', { code: 70, signal: null }, undefined, undefined, 'crashed', /see what it printed/],
+  ['W17', { code: 75, signal: null }, undefined, undefined, 'link', /lost its link/],
   ['W12', { code: 1, signal: null }, undefined, undefined, 'exited', /^exited with code 1$/],
   ['W14', { code: null, signal: 'SIGBUS' }, undefined, undefined, 'signalled', /by SIGBUS$/],
 ])('%s: an end with %j is put into words', (_row, end, because, crash, kind, says) => {

@@ -172,6 +172,9 @@ export class ClusterWorker extends ClusterPeer {
     const text = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error)
     const told = this.#primary.failing({ error: text.slice(0, 1_000) })
     await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
+    // What was answered last may stand in the link's buffer still.
+    const link = this.peer.linkToEveryone()
+    await atMost(CRASH_GRACE, new Promise<void>((resolve) => link.flush(resolve)))
     process.exit(CRASHED)
   }
 

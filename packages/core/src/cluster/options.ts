@@ -29,7 +29,7 @@ export interface ClusterOptions {
   /** When a worker that does not answer is suspect, and when it is ended. */
   readonly liveness?: Partial<LivenessOptions> | undefined
   /**
-   * How often workers may fail: 5 times in 30 s in one place, by default; then that place is left alone for the rest of the time. When all of
+   * How often workers may fail: 5 times in 30 s in one place, by default; with the next time that place is left alone for 30 s. When all of
    * them are, `crashLoop` says what follows.
    */
   readonly restarts?: Partial<RestartOptions> | undefined

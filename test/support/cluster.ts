@@ -28,9 +28,13 @@ export class TestCluster {
   #lastId = 0
   #listeners = new Set<() => void>()
 
-  constructor(options: Record<string, unknown> = {}) {
+  /** @param wrapper a command that starts the primary's: `['bash', '-c', 'ulimit -n 60; exec "$@"', 'bash']` */
+  constructor(options: Record<string, unknown> = {}, wrapper: readonly string[] = []) {
     const script = fileURLToPath(new URL('../fixtures/primary.js', import.meta.url))
+    const [execPath, ...execArgv] = [...wrapper, process.execPath] as [string, ...string[]]
     this.child = fork(script, [JSON.stringify(options)], {
+      execPath,
+      execArgv,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.child.stderr?.on('data', (chunk) => {
@@ -89,8 +93,11 @@ export class TestCluster {
 }
 
 /** Starts a cluster and resolves when its workers are ready. */
-export async function startCluster(options: Record<string, unknown> = {}): Promise<TestCluster> {
-  const cluster = new TestCluster(options)
+export async function startCluster(
+  options: Record<string, unknown> = {},
+  wrapper: readonly string[] = [],
+): Promise<TestCluster> {
+  const cluster = new TestCluster(options, wrapper)
   await cluster.event('started')
   return cluster
 }

@@ -82,10 +82,9 @@ test('M3: SIGTERM while the first workers boot ends them, and the primary with c
   const exec = fileURLToPath(new URL('../fixtures/hanging.js', import.meta.url))
   const cluster = new TestCluster({ exec })
   const { pid } = cluster.child
-  const booting = await until('two workers', () => {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
-    return children.length > 2 && children.slice(0, 2).map(Number)
-  })
+  const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g)
+  await until('two workers', () => children()?.length === 2)
+  const booting = (children() ?? []).map(Number)
   cluster.child.kill('SIGTERM')
   expect(await cluster.exited).toEqual({ code: 0, signal: null })
   await until('the end of every process', () => !booting.some(isAlive), 2_000)

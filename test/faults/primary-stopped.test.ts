@@ -49,6 +49,9 @@ for (const [how, pause] of [
     record({ calls: durations.length, settled: counts, recoveredMs, note })
   })
 
+/** What the procedure of that name says. */
+const whoami = ({ number, pid }: { readonly [field: string]: unknown }) => ({ number, pid })
+
 /** Runs what follows with at most so many open files. */
 const withFiles = (limit: number) => ['bash', '-c', `ulimit -n ${limit}; exec "$@"`, 'bash']
 
@@ -61,7 +64,7 @@ fault('M7', 'no file descriptor is left when a dead worker is to be replaced', a
   const failed = await cluster.event('exit', ({ kind }) => kind === 'not-started')
   expect(failed).toMatchObject({ code: null, signal: null, expected: false })
   expect(failed.reason).toMatch(/^could not be started: .*EMFILE/)
-  expect(await cluster.ask('callOn', other?.number, 'whoami')).toEqual(other && whoami(other))
+  expect(await cluster.ask('callOn', other?.number, 'whoami')).toEqual(whoami({ ...other }))
   const next = await cluster.event('ready', ({ number }) => Number(number) > 3)
   const recoveredMs = Math.round(performance.now() - killedAt)
   expect(await cluster.ask('callOn', next.number, 'whoami')).toEqual(whoami(next))
@@ -69,11 +72,6 @@ fault('M7', 'no file descriptor is left when a dead worker is to be replaced', a
   cluster.child.kill('SIGTERM')
   expect(await cluster.exited).toEqual({ code: 0, signal: null })
   record({ calls: 0, settled: {}, recoveredMs, note: 'started when files were free again' })
-})
-
-const whoami = ({ number, pid }: { readonly number?: unknown; readonly pid?: unknown }) => ({
-  number,
-  pid,
 })
 
 fault('M7', 'no file descriptor is left for a reload or for more workers', async (record) => {

@@ -31,7 +31,7 @@ export class TestCluster {
   /** @param wrapper a command that starts the primary's: `['bash', '-c', 'ulimit -n 60; exec "$@"', 'bash']` */
   constructor(options: Record<string, unknown> = {}, wrapper: readonly string[] = []) {
     const script = fileURLToPath(new URL('../fixtures/primary.js', import.meta.url))
-    const [execPath, ...execArgv] = [...wrapper, process.execPath] as [string, ...string[]]
+    const [execPath = '', ...execArgv] = [...wrapper, process.execPath]
     this.child = fork(script, [JSON.stringify(options)], {
       execPath,
       execArgv,

@@ -153,17 +153,18 @@ fault('M6', 'an error in the primary that nothing catches', async (record) => {
   record({ calls: 1, settled: { answered: 1 }, recoveredMs, note: 'ended with code 1' })
 })
 
-fault('M6', 'a listener and a drain hook in the primary that throw', async (record) => {
+fault('M6', 'a listener, a drain hook and onError in the primary that throw', async (record) => {
   const cluster = await startCluster({ brokenListener: true })
   const [victim] = await cluster.workers()
   process.kill(victim?.pid as number, 'SIGKILL')
   expect(await cluster.event('error')).toMatchObject({ message: 'Error: a broken listener' })
   await cluster.event('ready', ({ number }) => number === 3)
+  expect(cluster.stderr).toMatch(/a broken listener[^]*a broken onError/)
   await cluster.ask('breakDrainHook')
   const call = cluster.ask('call', 'linger', { ms: 200 })
   await cluster.event('begun')
   cluster.child.kill('SIGTERM')
   expect(await call).toBe('done')
   expect(await cluster.exited).toEqual({ code: 0, signal: null })
-  record({ calls: 1, settled: { answered: 1 }, note: 'told to onError; nothing ends' })
+  record({ calls: 1, settled: { answered: 1 }, note: 'told; nothing ends by it' })
 })

@@ -49,6 +49,21 @@ for (const [how, pause] of [
     record({ calls: durations.length, settled: counts, recoveredMs, note })
   })
 
+fault('M5', 'the primary is stopped by SIGSTOP while a new worker boots', async (record) => {
+  const bootTimeout = 3_000
+  const cluster = await startCluster({ bootTimeout })
+  const reload = cluster.ask('reload')
+  await cluster.event('fork')
+  cluster.child.kill('SIGSTOP')
+  await new Promise((resolve) => setTimeout(resolve, bootTimeout + 500))
+  const continuedAt = performance.now()
+  cluster.child.kill('SIGCONT')
+  await reload
+  const recoveredMs = Math.round(performance.now() - continuedAt)
+  expect(happened(cluster, 'exit').map(({ kind }) => kind)).toEqual(['told', 'told'])
+  record({ calls: 0, settled: {}, recoveredMs, note: 'the pause is no part of the boot timeout' })
+})
+
 /** What the procedure of that name says. */
 const whoami = ({ number, pid }: { readonly [field: string]: unknown }) => ({ number, pid })
 

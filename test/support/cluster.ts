@@ -28,9 +28,19 @@ export class TestCluster {
   #lastId = 0
   #listeners = new Set<() => void>()
 
-  /** @param primary the fixture that is its primary */
-  constructor(options: Record<string, unknown> = {}, primary = 'primary.js') {
+  /**
+   * @param wrapper a command that starts the primary's: `['bash', '-c', 'ulimit -n 60; exec "$@"', 'bash']`
+   * @param primary the fixture that is its primary
+   */
+  constructor(
+    options: Record<string, unknown> = {},
+    wrapper: readonly string[] = [],
+    primary = 'primary.js',
+  ) {
+    const [execPath = '', ...execArgv] = [...wrapper, process.execPath]
     this.child = fork(fixture(primary), [JSON.stringify(options)], {
+      execPath,
+      execArgv,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.child.setMaxListeners(0) // One for each question that is open.
@@ -95,8 +105,11 @@ export function fixture(name: string): string {
 }
 
 /** Starts a cluster and resolves when its workers are ready. */
-export async function startCluster(options: Record<string, unknown> = {}): Promise<TestCluster> {
-  const cluster = new TestCluster(options)
+export async function startCluster(
+  options: Record<string, unknown> = {},
+  wrapper: readonly string[] = [],
+): Promise<TestCluster> {
+  const cluster = new TestCluster(options, wrapper)
   await cluster.event('started')
   return cluster
 }

@@ -16,7 +16,7 @@ export type Results = readonly PromiseSettledResult<unknown>[]
 /** A cluster of test/fixtures/deeds-worker.js. */
 export class Deeds extends TestCluster {
   constructor(options: Record<string, unknown> = {}) {
-    super({ liveness: FAST, ...options }, 'deeds-primary.js')
+    super({ liveness: FAST, ...options }, [], 'deeds-primary.js')
   }
 
   /** All events of this name, so far. */

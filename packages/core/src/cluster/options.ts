@@ -123,7 +123,19 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
   checkTimes(checked)
   checkRecycle(checked.recycle)
   checkKinds(checked)
-  return checked
+  return { ...checked, onError: harmless(checked.onError) }
+}
+
+/** What is told of errors must not make another one, in the middle of whatever went wrong: that one is printed, with the first. */
+function harmless(onError: CheckedOptions['onError']): CheckedOptions['onError'] {
+  return (error, where) => {
+    try {
+      onError(error, where)
+    } catch (thrown) {
+      printError(error, where)
+      printError(thrown, 'onError, which was told of that')
+    }
+  }
 }
 
 /** @param where what was called, for the message. @throws InvalidOptionError */

@@ -112,8 +112,9 @@ export class WorkerPool implements SlotOwner {
     return this.workers.find((worker) => worker.number === number)
   }
 
-  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws */
+  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws; DrainingError when it was stopped before */
   async start(): Promise<void> {
+    this.#assertOpen()
     await Promise.all(this.#slots.map((slot) => slot.start()))
   }
 
@@ -152,11 +153,12 @@ export class WorkerPool implements SlotOwner {
   /**
    * Puts a new worker in each place, one after the other, each before the old one goes.
    *
+   * @param begins told when it is this reload's turn
    * @throws WorkerBootError, at the first that does not get ready: those not replaced by then go on. DrainingError
    */
-  reload(): Promise<void> {
+  reload(begins: (generation: number) => void): Promise<void> {
     return this.#inTurn(async () => {
-      this.#generation++
+      begins(++this.#generation)
       for (const slot of this.#slots) {
         this.#assertOpen()
         await slot.replace()
@@ -228,9 +230,15 @@ export class WorkerPool implements SlotOwner {
 
   /** One at a time: each begins when the one before is over, however that ended. */
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const turn = this.#lastTurn.then(() => {
+    const turn = this.#lastTurn.then(async () => {
       this.#assertOpen()
-      return run()
+      try {
+        return await run()
+      } catch (error) {
+        // A worker that boots when the cluster is closed does not get ready. That is not its fault.
+        this.#assertOpen()
+        throw error
+      }
     })
     this.#lastTurn = turn.catch(() => {}) // Its caller is told.
     return turn

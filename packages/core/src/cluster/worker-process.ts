@@ -115,7 +115,8 @@ export class WorkerProcess {
   /** Ends the process now. `because`: what `exited` will say. */
   kill(because: Because): void {
     this.#because ??= because
-    this.#worker.process.kill('SIGKILL')
+    // Without a process, Node would send the signal to process 0: to this one's whole group.
+    if (this.pid !== undefined) this.#worker.process.kill('SIGKILL')
   }
 
   /** It has told of the error that ends it. */

@@ -167,6 +167,9 @@ export class ClusterWorker extends ClusterPeer {
   async fail(error: unknown): Promise<void> {
     // Whoever else listens decides what it means.
     if (process.listenerCount('uncaughtException') > 1 || this.#failed) return
+    // Most likely a call that the primary's end has cut off. `onOrphaned` is running, and the process ends after that.
+    if (this.peer.closed)
+      return printError(error, `worker ${this.number}, whose primary is gone, did not catch`)
     this.#failed = true
     printError(error, `an error that nothing caught ends worker ${this.number}`)
     const text = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error)

@@ -100,6 +100,17 @@ fault('M7', 'no file descriptor is left for a reload or for more workers', async
   record({ calls: 0, settled: {}, note: 'they fail with WORKER_BOOT; the workers go on' })
 })
 
+fault('M7', 'the cluster is closed at the moment when a fork fails', async (record) => {
+  // In a process group of its own: a signal to a child that has no pid would go to the whole group.
+  const cluster = await startCluster({}, ['setsid', ...withFiles(200)])
+  await cluster.ask('hogFilesAndCloseAtFork')
+  await expect(cluster.ask('scale', 3)).rejects.toMatchObject({ code: 'DRAINING' })
+  await until('the end', async () => (await cluster.ask('state')) === 'closed')
+  await cluster.ask('letGo').catch(() => {})
+  expect(await cluster.exited).toEqual({ code: 0, signal: null })
+  record({ calls: 0, settled: {}, note: 'the primary is not hit by its own signal' })
+})
+
 fault('M7', 'too few file descriptors for all workers at the start', async (record) => {
   const cluster = new TestCluster({ workers: 4, spareFiles: 16 }, withFiles(200))
   expect(await cluster.event('failed')).toMatchObject({

@@ -31,10 +31,10 @@ for (const [how, pause] of [
   fault('M5', `the primary ${how}`, async (record) => {
     const cluster = await startCluster({ liveness })
     const before = await cluster.workers()
-    const durations = [0, 100, 200, 400, 800, 2_000]
+    const durations = [400, 500, 700, 1_000, 1_500, 2_500]
     const calls = durations.map((ms) => cluster.ask('call', 'rest', { ms }))
     const settled = Promise.allSettled(calls)
-    await until('all are on their way', async () => Number(await cluster.ask('pending')) >= 4)
+    await until('all are on their way', async () => (await cluster.ask('pending')) === 6)
     await pause(cluster)
     const continuedAt = performance.now()
     await cluster.ask('workers')

@@ -37,6 +37,8 @@ export class TestCluster {
       execArgv,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    // One listener for each answer that is waited for.
+    this.child.setMaxListeners(0)
     this.child.stderr?.on('data', (chunk) => {
       this.stderr += chunk
     })

@@ -43,7 +43,8 @@ export class TestCluster {
       execArgv,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
-    this.child.setMaxListeners(0) // One for each question that is open.
+    // One listener for each answer that is waited for.
+    this.child.setMaxListeners(0)
     this.child.stderr?.on('data', (chunk) => {
       this.stderr += chunk
     })

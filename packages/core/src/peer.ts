@@ -7,10 +7,10 @@ import { OverloadedError, PeerClosedError, ProtocolError } from './errors.js'
 import { type Exchanger, send } from './exchange.js'
 import { describeError, nameProcedure } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
-import type { IncomingExchange, ScopeStore } from './incoming.js'
 import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
 import { PendingTable } from './pending.js'
 import { RetryBudget } from './retry-budget.js'
+import { type ScopeStore, Scopes } from './scopes.js'
 import { type ExchangeHandler, Services } from './services.js'
 import { type PeerData, Stats } from './stats.js'
 import type { Clock, Link } from './transport.js'
@@ -34,6 +34,8 @@ export interface PeerOptions {
   readonly callSites?: boolean | undefined
   /** Knows which request the running code is handling. Without one, nested calls inherit nothing. */
   readonly scopes?: ScopeStore | undefined
+  /** Whether that costs so little that it is used before there is any client. Default `false` */
+  readonly scopesAreCheap?: boolean | undefined
   /** Told of what happens here. */
   readonly channels?: Channels | undefined
   /** Bytes that may wait for a link whose other side does not read; beyond them calls fail with `OVERLOADED`. Default 64 MiB */
@@ -60,13 +62,8 @@ export class Peer implements Exchanger {
   readonly clock: Clock
   readonly directory: Directory = new Directory()
   readonly stacks: boolean
-  /**
-   * Whether handlers run in a scope, so that the calls which they make inherit from the request. Only from this peer's first client (or broadcast) on:
-   * before that nobody makes any, and scopes cost a fifth of a handler's throughput on Node 20 (docs/performance.md).
-   */
-  nests = false
-  /** The request whose handler is being entered, until the first client is made. */
-  #entering: IncomingExchange | undefined
+  /** Which request the running code is handling. */
+  readonly scopes: Scopes
   /** What it has called and answered, and how that went. */
   readonly stats: Stats = new Stats()
   /** Requests whose handlers were entered. */
@@ -78,6 +75,8 @@ export class Peer implements Exchanger {
   readonly retries: RetryBudget = new RetryBudget()
   /** Set by topics.ts. */
   onPublication: PublicationReceiver | undefined
+  /** Set by topics.ts: told of a frame about a broadcast from here that can't be read. */
+  onBrokenReceipt: ((frame: Frame, error: ProtocolError) => void) | undefined
   readonly #options: PeerOptions
   readonly #maxQueuedBytes: number
   readonly #pending: PendingTable<OutgoingExchange>
@@ -85,7 +84,8 @@ export class Peer implements Exchanger {
   readonly #closeListeners = new Set<() => void>()
   /** Asked whenever an exchange that is served here ends. */
   readonly #answeredListeners = new Set<() => void>()
-  #closed: PeerClosedError | undefined
+  /** Why it is closed; undefined when it is not. */
+  #closed: { readonly why: string; readonly cause: Error | undefined } | undefined
 
   constructor(options: PeerOptions) {
     this.id = options.id
@@ -93,6 +93,7 @@ export class Peer implements Exchanger {
     this.clock = options.clock
     this.stacks = options.stacks ?? true
     this.#options = options
+    this.scopes = new Scopes(options.scopes, options.scopesAreCheap ?? false)
     this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
     this.#pending = new PendingTable(options.clock)
     this.#services = new Services(this, this.directory)
@@ -125,10 +126,6 @@ export class Peer implements Exchanger {
     return this.#options.channels
   }
 
-  get scopes(): ScopeStore | undefined {
-    return this.#options.scopes
-  }
-
   now(): number {
     return this.#options.clock.now()
   }
@@ -149,27 +146,6 @@ export class Peer implements Exchanger {
 
   announce(change: Omit<Announcement, 'number'>): void {
     if (this.#closed === undefined) this.#options.announce(change)
-  }
-
-  /** This peer makes a client: from now on, handlers run in a scope. The one that makes it is in its own at once. */
-  nest(): void {
-    const { scopes } = this.#options
-    if (this.nests || scopes === undefined) return
-    this.nests = true
-    if (this.#entering !== undefined) scopes.enterWith(this.#entering)
-  }
-
-  /** A handler is entered without a scope, which it gets if it makes the first client before it first waits. Returns what `leave` is to be told. */
-  enter(exchange: IncomingExchange): IncomingExchange | undefined {
-    const outer = this.#entering
-    this.#entering = exchange
-    return outer
-  }
-
-  /** It has got to where it waits, or to its end. */
-  leave(outer: IncomingExchange | undefined): void {
-    this.#entering = outer
-    if (this.nests) this.scopes?.enterWith(outer)
   }
 
   /**
@@ -274,7 +250,10 @@ export class Peer implements Exchanger {
     this.counters.violations++
     const why = cause instanceof Error ? cause.message : String(cause)
     const error = new ProtocolError(`Peer ${frame.from} broke the protocol: ${why}`, { cause })
-    if (frame.type === FrameType.open) this.#services.peek(frame)?.fail(describeError(error))
+    if (frame.type === FrameType.publish) return // It belongs to nothing that is waited for here.
+    if (frame.type === FrameType.receivers || frame.type === FrameType.applied)
+      this.onBrokenReceipt?.(frame, error)
+    else if (frame.type === FrameType.open) this.#services.peek(frame)?.fail(describeError(error))
     else if ((frame.flags & Flag.toCallee) !== 0) this.#services.peek(frame)?.cancel(error)
     else if (this.#pending.get(frame.id)?.member.number === frame.from)
       this.#pending.get(frame.id)?.cancel(error)
@@ -324,23 +303,43 @@ export class Peer implements Exchanger {
     return () => this.#closeListeners.delete(listener)
   }
 
-  /** Ends every exchange. Nothing goes out or comes in any more. */
-  close(why: string, cause?: Error): void {
+  /** Ends every exchange with `PEER_CLOSED`, which their handlers are told. Nothing else goes out or comes in any more. */
+  close(why: string): void {
+    this.#end(why, undefined, (exchange) => exchange.cancel(this.#closedError(exchange.procedure)))
+  }
+
+  /** The link to all others has ended: every exchange is lost, `unsent` certainly before it was handed over. */
+  cutOff(why: string, cause: Error | undefined, unsent: Iterable<Frame>): void {
+    const returned = new Set([...unsent].map(({ type, id }) => (type === FrameType.open ? id : 0)))
+    this.#end(why, cause, (exchange) =>
+      exchange.lost(returned.has(exchange.id) ? 'no' : 'unknown', why),
+    )
+  }
+
+  #end(why: string, cause: Error | undefined, settle: (exchange: OutgoingExchange) => void): void {
     if (this.#closed !== undefined) return
-    this.#closed = new PeerClosedError(`This peer is closed: ${why}`, cause && { cause })
-    this.waiting.close(this.#closed)
+    this.#closed = { why, cause }
+    this.waiting.close((procedure) => this.#closedError(procedure))
     // First: it is this peer that goes, and not, as the next step has it, all the others.
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()
     for (const member of this.directory.all()) this.departed(member.number)
-    for (const exchange of this.#pending.select(() => true)) exchange.lost('unknown', why)
+    for (const exchange of this.#pending.select(() => true)) settle(exchange)
     this.#pending.close()
-    // On Node 20, each one that is left costs every promise of the process something.
-    this.scopes?.disable()
+    this.scopes.close()
   }
 
   assertOpen(): void {
-    if (this.#closed !== undefined) throw this.#closed
+    if (this.#closed !== undefined) throw this.#closedError()
+  }
+
+  #closedError(procedure?: string): PeerClosedError {
+    const { why, cause } = this.#closed as { why: string; cause: Error | undefined }
+    const about = procedure === undefined ? '' : `${procedure}: `
+    return new PeerClosedError(`${about}this peer is closed: ${why}`, {
+      procedure,
+      ...(cause && { cause }),
+    })
   }
 
   #tellOf(channel: Channel | undefined, { number, id }: Member): void {

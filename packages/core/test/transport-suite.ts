@@ -20,6 +20,7 @@ import { describeRawBytes } from './suite/raw-bytes.js'
 import { describeRefusals } from './suite/refusals.js'
 import { describeRetained } from './suite/retained.js'
 import { describeRetries } from './suite/retries.js'
+import { describeReview } from './suite/review.js'
 import { describeRouting } from './suite/routing.js'
 import { type CreateLinks, WAYS } from './suite/scene.js'
 import { describeScope } from './suite/scope.js'
@@ -57,6 +58,7 @@ const together = {
   scope: describeScope,
   'client middleware': describeClientMiddleware,
   versions: describeVersions,
+  review: describeReview,
   'broadcasts of handlers': describeBroadcastScope,
   topics: describeTopics,
   'late schemas': describeLateSchemas,

@@ -241,7 +241,9 @@ export class Primary extends ClusterPeer {
     this.#emit('degraded', { resting, workers: this.#pool.size })
     if (resting < this.#pool.size) return
     const why = 'every worker has failed again and again; see what they have printed'
-    waiting.shut(new NoWorkerError(`No worker is there, and none is expected soon: ${why}`))
+    waiting.shut(
+      (procedure) => new NoWorkerError(`${procedure}: no worker is there: ${why}`, { procedure }),
+    )
     if (this.#options.crashLoop === 'wait') return
     this.#options.onError(new WorkerBootError(`The cluster is closed: ${why}`), 'crash loop')
     this.close().finally(() => process.exit(1))

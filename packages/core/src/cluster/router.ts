@@ -30,7 +30,7 @@ import type { ByteWriter } from '../transports/bytes.js'
 import { encodeValue } from '../transports/codec.js'
 import { asProtocolError } from '../transports/framing.js'
 import { createLinkPair } from '../transports/memory.js'
-import { readAnnouncement, readHello } from './claims.js'
+import { readAnnouncement, readHello, textOf } from './claims.js'
 import { Listeners } from './listeners.js'
 import { type RetainedLimits, RetainedValues } from './retained.js'
 import { WayOut } from './way-out.js'
@@ -54,6 +54,9 @@ export interface RouterOptions {
 /** Bytes that may wait for a member before other workers' requests to it are refused. */
 const MAX_REQUEST_BACKLOG = 64 * 1024 * 1024
 
+/** Bytes that may wait for a member at all. */
+const MAX_BACKLOG = 256 * 1024 * 1024
+
 /** Bytes that may wait for a member before publications to it are dropped. */
 const MAX_PUBLICATION_BACKLOG = 16 * 1024 * 1024
 
@@ -61,6 +64,8 @@ const MAX_PUBLICATION_BACKLOG = 16 * 1024 * 1024
 export class Router {
   readonly #peer: Peer
   readonly #links = new Map<number, Link>()
+  /** How many characters each member's procedures have in their names. */
+  readonly #announcedText = new Map<number, number>()
   readonly #listeners = new Listeners()
   readonly #retained: RetainedValues
   readonly #onError: RouterOptions['onError']
@@ -135,13 +140,19 @@ export class Router {
     const { directory } = this.#peer
     this.#announce({ number, id: hello.id, state: 'joined' })
     this.#links.set(number, link)
-    const welcome: Welcome = { number, members: directory.all().map((one) => one.describe()) }
-    send(link, headOf(FrameType.welcome, number), encodeValue, welcome)
+    // In several frames: what all of them serve may be more than one can hold.
+    const members = directory.all()
+    for (const [at, member] of members.entries()) {
+      const welcome: Welcome = { number, members: [member.describe()] }
+      const head = { ...headOf(FrameType.welcome, number), arg: members.length - at - 1 }
+      send(link, head, encodeValue, welcome)
+    }
   }
 
   #leave(number: number, why: string, unsent: Iterable<Frame>): void {
     this.#links.delete(number)
     this.#listeners.forget(number)
+    this.#announcedText.delete(number)
     for (const frame of unsent) this.#returnToSender(frame, lost(number))
     this.#peer.gone(number, why)
     // Behind the data that it had sent and that waits here, or a stream that it had completed would look cut.
@@ -192,7 +203,15 @@ export class Router {
     if (link === undefined) this.#returnToSender(frame, lost(frame.to))
     else if (frame.type === FrameType.open && link.queued > MAX_REQUEST_BACKLOG)
       this.#returnToSender(frame, overloaded(frame.to, link.queued))
-    else link.forward(frame)
+    else this.#forward(frame.to, frame)
+  }
+
+  /** Whoever reads nothing at all while more and more comes for it is ended before it costs the primary its memory. */
+  #forward(number: number, frame: Frame): void {
+    const link = this.#links.get(number)
+    if (link === undefined) return
+    if (link.queued <= MAX_BACKLOG) return link.forward(frame)
+    link.destroy(new OverloadedError(`${link.queued} bytes wait for it, and it does not read`))
   }
 
   /** A request that can't be handed over any more is answered in its addressee's name: it has not run. */
@@ -207,15 +226,18 @@ export class Router {
 
   #announced(number: number, frame: Frame): void {
     const procedures = this.#peer.directory.get(number)?.procedures.size ?? 0
-    const known = { procedures, topics: this.#listeners.topicsOf(number) }
-    this.#announce({ ...readAnnouncement(frame, known), number })
+    const text = this.#announcedText.get(number) ?? 0
+    const known = { procedures, text, topics: this.#listeners.topicsOf(number) }
+    const change = readAnnouncement(frame, known)
+    this.#announcedText.set(number, text + textOf(change.procedures))
+    this.#announce({ ...change, number })
   }
 
   #announce({ subscribe = [], unsubscribe = [], ...change }: Announcement): void {
     const { number } = change
     for (const topic of subscribe) {
       this.#listeners.add(topic, number)
-      for (const frame of this.#retained.of(topic)) this.#links.get(number)?.forward(frame)
+      for (const frame of this.#retained.of(topic)) this.#forward(number, frame)
     }
     for (const topic of unsubscribe) this.#listeners.remove(topic, number)
     if (change.id === undefined && change.state === undefined && change.procedures === undefined)

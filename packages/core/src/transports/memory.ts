@@ -62,6 +62,8 @@ export class MemoryLink implements Link {
   #blocked = false
   /** To be told when nothing waits here. */
   readonly #onDone: (() => void)[] = []
+  /** To be told when it has ended. */
+  readonly #onEnd: (() => void)[] = []
   #closing = false
   #ended = false
   #reason: Error | undefined
@@ -134,9 +136,10 @@ export class MemoryLink implements Link {
 
   close(): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#ended) return resolve()
+      this.#onEnd.push(resolve)
       this.#closing = true
-      this.flush(resolve)
-      if (this.#ended) resolve()
+      this.flush()
     })
   }
 
@@ -179,6 +182,7 @@ export class MemoryLink implements Link {
     this.#ended = true
     this.#reason = reason
     if (this.#events !== undefined) this.#tellClosed()
+    for (const tell of this.#onEnd.splice(0)) tell()
     queueMicrotask(() => this.#wire.carry(() => this.#other?.otherEnded()))
   }
 

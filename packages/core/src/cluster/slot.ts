@@ -162,7 +162,8 @@ export class Slot {
     try {
       await this.#launch()
     } catch (error) {
-      if (this.#closed) return
+      // Another one may have taken its place while it was booting.
+      if (this.#closed || this.#worker !== undefined) return
       this.#owner.failed(error)
       // When fork itself failed there is no process whose end would bring the next attempt.
       if (!(error instanceof WorkerBootError)) this.#restart()

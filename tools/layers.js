@@ -79,7 +79,7 @@ const packages = {
         'cluster/watchdog.ts',
         'cluster/watchdog-line.ts',
       ],
-      ['cluster/router.ts', 'cluster/worker-process.ts'],
+      ['cluster/fan-out.ts', 'cluster/router.ts', 'cluster/worker-process.ts'],
       [
         'cluster/events.ts',
         'cluster/gather-stats.ts',

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { FrameTooLargeError, ProtocolError } from '../src/errors.js'
 import { type FrameHead, FrameType, HEADER_BYTES, LENGTH_BYTES } from '../src/frames.js'
 import { encodeValue } from '../src/transports/codec.js'
-import { FrameBuffer, FrameReader } from '../src/transports/framing.js'
+import { FrameReader } from '../src/transports/frame-reader.js'
+import { FrameBuffer } from '../src/transports/framing.js'
 
 interface Whole extends FrameHead {
   readonly content: string

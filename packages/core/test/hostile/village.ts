@@ -171,6 +171,8 @@ export class Villain {
   readonly received: { type: number; id: number; from: number; body: Buffer }[] = []
   /** Its side has seen the link's end. */
   ended = false
+  /** Bytes that it has sent. */
+  sent = 0
   /** Why the link has ended, as the primary sees it. */
   reason: Failed | undefined
   readonly #outlaw: Outlaw
@@ -214,6 +216,7 @@ export class Villain {
 
   /** Puts bytes on the wire as they are. */
   raw(bytes: Buffer): void {
+    this.sent += bytes.length
     this.#outlaw.write(bytes)
   }
 

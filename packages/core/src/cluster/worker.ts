@@ -12,7 +12,7 @@ import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
 import { CRASHED, ORPHANED } from './exit.js'
 import { LINK_ENV, WATCHDOG_ENV } from './fork.js'
-import { atMost, printError, surroundings } from './process.js'
+import { atMost, outliveReaders, printError, surroundings } from './process.js'
 import { joinOver } from './uplink.js'
 import { createMeter } from './vitals.js'
 import { startWatchdog } from './watchdog.js'
@@ -69,6 +69,7 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   delete process.env[WATCHDOG_ENV]
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it. And a closed terminal ends no worker.
   process.on('SIGINT', () => {}).on('SIGHUP', () => {})
+  outliveReaders()
   if (watchdogFd) startWatchdog({ fd: watchdogFd, onError })
   const link = new SocketLink(fd, maxFrameBytes)
   let worker: ClusterWorker | undefined
@@ -172,8 +173,15 @@ export class ClusterWorker extends ClusterPeer {
 
   async #drain(graceMs: number): Promise<void> {
     this.#drains++
-    this.#drained ??= this.runDrainHooks().then(() => this.peer.quiet(() => this.#drains))
+    this.#drained ??= this.#finish()
     await atMost(graceMs, this.#drained)
     this.#drains--
+  }
+
+  async #finish(): Promise<void> {
+    await this.runDrainHooks()
+    await this.peer.quiet(() => this.#drains)
+    // The word that all is done would overtake the streams' last data, and then the primary ends the link.
+    await new Promise<void>((sent) => this.peer.linkToEveryone().flush(sent))
   }
 }

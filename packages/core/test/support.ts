@@ -104,6 +104,12 @@ export class ManualClock implements Clock {
     }
     this.#now = end
   }
+
+  /** Time passes and nothing runs, as in a process that is stopped; what is due by then runs late. */
+  pause(ms: number): void {
+    this.#now += ms
+    this.advance(0)
+  }
 }
 
 /** An AbortController whose signal nobody may still listen to when the test is over. */

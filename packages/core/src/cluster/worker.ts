@@ -128,14 +128,19 @@ export class ClusterWorker extends ClusterPeer {
     super(peer, onError)
     this.#primary = new Clients(peer).create(primaryControl, { to: 'primary' })
     const measure = createMeter()
+    // What the primary asks about the worker itself is none of its work.
+    let questions = 0
     this.serve(workerControl, {
       drain: ({ graceMs }) => this.#drain(graceMs),
-      // The question itself is neither handled nor served.
       beat: () => {
+        questions++
         const { abandoned, handled, serving } = this.peer
-        return { ...measure(), abandoned, handled, serving: serving - 1 }
+        return { ...measure(), abandoned, handled: handled - questions, serving: serving - 1 }
       },
-      stats: () => this.peer.statsData(),
+      stats: () => {
+        questions++
+        return this.peer.statsData()
+      },
     })
   }
 
@@ -163,11 +168,17 @@ export class ClusterWorker extends ClusterPeer {
   async fail(error: unknown): Promise<void> {
     // Whoever else listens decides what it means.
     if (process.listenerCount('uncaughtException') > 1 || this.#failed) return
+    // Most likely a call that the primary's end has cut off. `onOrphaned` is running, and the process ends after that.
+    if (this.peer.closed)
+      return printError(error, `worker ${this.number}, whose primary is gone, did not catch`)
     this.#failed = true
     printError(error, `an error that nothing caught ends worker ${this.number}`)
     const text = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error)
     const told = this.#primary.failing({ error: text.slice(0, 1_000) })
     await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
+    // What was answered last may stand in the link's buffer still.
+    const link = this.peer.linkToEveryone()
+    await atMost(CRASH_GRACE, new Promise<void>((resolve) => link.flush(resolve)))
     process.exit(CRASHED)
   }
 

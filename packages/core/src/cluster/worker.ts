@@ -177,8 +177,7 @@ export class ClusterWorker extends ClusterPeer {
     const told = this.#primary.failing({ error: text.slice(0, 1_000) })
     await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
     // What was answered last may stand in the link's buffer still.
-    const link = this.peer.linkToEveryone()
-    await atMost(CRASH_GRACE, new Promise<void>((resolve) => link.flush(resolve)))
+    await atMost(CRASH_GRACE, this.#sent())
     process.exit(CRASHED)
   }
 
@@ -193,6 +192,11 @@ export class ClusterWorker extends ClusterPeer {
     await this.runDrainHooks()
     await this.peer.quiet(() => this.#drains)
     // The word that all is done would overtake the streams' last data, and then the primary ends the link.
-    await new Promise<void>((sent) => this.peer.linkToEveryone().flush(sent))
+    await this.#sent()
+  }
+
+  /** Resolves when all that this worker has sent is out of its process. */
+  #sent(): Promise<void> {
+    return new Promise((sent) => this.peer.linkToEveryone().flush(sent))
   }
 }

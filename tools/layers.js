@@ -27,7 +27,12 @@ const packages = {
         'directory.ts',
         'stats.ts',
       ],
-      ['transports/codec.ts', 'transports/codec/**', 'transports/framing.ts'],
+      [
+        'transports/codec.ts',
+        'transports/codec/**',
+        'transports/framing.ts',
+        'transports/frame-reader.ts',
+      ],
       [
         'transports/lanes.ts',
         'transports/dead-end.ts',

@@ -77,9 +77,10 @@ export function isConnectionHeader(name: string): boolean {
   return CONNECTION.includes(name)
 }
 
-/** An HTTP/2 request's headers, as an HTTP/1.1 client would have sent them. It names its host. */
+/** An HTTP/2 request's headers, as an HTTP/1.1 client would have sent them. */
 export function http1Headers(req: Http2ServerRequest, hasBody: boolean): HeaderSource {
   const { authority, headers, rawHeaders } = req
+  // It has one of them: nghttp2 sees to that.
   const host = authority || (headers.host as string)
   const list = ['Host', host]
   for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -19,7 +19,7 @@ import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
 import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
 import { Desk } from './desk.js'
 import { Http1Forward } from './http1.js'
-import { Http2Forward, hasHttp2Body, http2Refusal, refuseHttp2 } from './http2.js'
+import { Http2Forward, hasHttp2Body } from './http2.js'
 import type { FrontOptions, FrontStats } from './options.js'
 import { OwnServer } from './own-server.js'
 import { Tunnel } from './tunnel.js'
@@ -151,11 +151,6 @@ export class HttpFront {
     const { session } = req.stream
     if (session === undefined) return // The client is gone.
     desk.counters.requests++
-    const refusal = http2Refusal(req)
-    if (refusal !== undefined) {
-      desk.counters.refused++
-      return refuseHttp2({ req, res, requestId: '' }, refusal)
-    }
     const connection = connectionOfSession(desk.peer, session as ServerHttp2Session)
     const source = http1Headers(req, hasHttp2Body(req))
     const { headers, requestId } = this.#headers(source, connection)

@@ -14,7 +14,7 @@ import {
   flagsOfConnection,
 } from './forward.js'
 import { PacedWriter } from './paced.js'
-import { type Refusal, Refusals, type Refused, refuse } from './refusal.js'
+import { type Refusal, type Refused, refuse } from './refusal.js'
 import type { Range } from './relay.js'
 import { parseHead, ResponseDecoder, type ResponseParts } from './response-decoder.js'
 import { isSmall, type Source } from './upload.js'
@@ -87,7 +87,9 @@ export class Http2Forward extends Forward implements ResponseParts {
   }
 
   protected answer(refusal: Refusal): void {
-    refuseHttp2({ req: this.#req, res: this.#res, requestId: this.requestId }, refusal)
+    // Of what a refusal needs, the two kinds of response differ in their types only.
+    const res = this.#res as unknown as Refused['res']
+    refuse({ req: this.#req, res, requestId: this.requestId }, refusal)
   }
 
   // The parts of the response, as the decoder finds them.
@@ -124,19 +126,6 @@ export class Http2Forward extends Forward implements ResponseParts {
       this.desk.onError(error, `an HTTP/2 response to ${this.method} ${this.url}`)
     }
   }
-}
-
-/** Answers instead of a worker. */
-export function refuseHttp2(
-  { req, res, requestId }: Pick<Http2Arrival, 'req' | 'res' | 'requestId'>,
-  refusal: Refusal,
-): void {
-  refuse({ req, res: res as unknown as Refused['res'], requestId }, refusal)
-}
-
-/** The refusal of a request that can't be told in HTTP/1.1; `undefined` for one that can. */
-export function http2Refusal({ authority, headers }: Http2ServerRequest): Refusal | undefined {
-  return authority || headers.host ? undefined : Refusals.noHost
 }
 
 /** Whether a body follows the headers. */

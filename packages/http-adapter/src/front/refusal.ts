@@ -21,7 +21,6 @@ type Reason =
   | 'poison'
   | 'failed'
   | 'notUpgraded'
-  | 'noHost'
 
 /** All the reasons. */
 export const Refusals: Readonly<Record<Reason, Refusal>> = {
@@ -75,12 +74,6 @@ export const Refusals: Readonly<Record<Reason, Refusal>> = {
     status: 501,
     code: 'NOT_UPGRADED',
     message: 'This server does not upgrade connections.',
-  },
-  /** An HTTP/2 request that names no host can't be told to an HTTP/1.1 app. */
-  noHost: {
-    status: 400,
-    code: 'NO_HOST',
-    message: 'The request must name its host.',
   },
 }
 

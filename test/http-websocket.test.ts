@@ -2,8 +2,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { createMemoryMesh } from '@clusterwire/core/testing'
+import { httpFront, serveHttp } from '@clusterwire/http-adapter'
+import fastify from 'fastify'
 import { expect, it, onTestFinished } from 'vitest'
-import WebSocket from 'ws'
+import WebSocket, { WebSocketServer } from 'ws'
 
 interface State {
   readonly port: number
@@ -43,6 +46,31 @@ async function connect(port: number): Promise<Connection> {
 }
 
 const connectMany = (port: number) => Promise.all(Array.from({ length: 20 }, () => connect(port)))
+
+it('an app whose framework has made the server: Fastify', async () => {
+  const mesh = await createMemoryMesh({ workers: 2 })
+  const app = fastify()
+  app.get('/', (_request, reply) => reply.send('ordinary'))
+  const sockets = new WebSocketServer({ server: app.server })
+  sockets.on('connection', (socket, { url }) => socket.send(`welcome to ${url}`))
+  await app.ready()
+  for (const worker of mesh.workers) {
+    serveHttp(worker, app.server)
+    await worker.ready()
+  }
+  const front = httpFront(mesh.primary, { grace: 1 })
+  const { port } = await front.listen(0, '127.0.0.1')
+  onTestFinished(async () => {
+    await front.close()
+    await mesh.close()
+    await app.close()
+  })
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('ordinary')
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/chat`)
+  expect(String((await once(socket, 'message'))[0])).toBe('welcome to /chat')
+  socket.close()
+  await once(socket, 'close')
+})
 
 it('H7: a reload with open WebSockets: each gets 1001, the reload ends, and those who come back find the new workers', async () => {
   const { child, port } = await startFront()

@@ -18,7 +18,7 @@ import type { UpgradeListener } from '../upgrade.js'
 import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
 import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
 import { Desk } from './desk.js'
-import { Http1Forward } from './http1.js'
+import { Http1Forward, http1Flags } from './http1.js'
 import { Http2Forward, hasHttp2Body } from './http2.js'
 import type { FrontOptions, FrontStats } from './options.js'
 import { OwnServer } from './own-server.js'
@@ -143,7 +143,8 @@ export class HttpFront {
     const { headers, requestId } = this.#headers(req, connection)
     if (desk.closing) res.shouldKeepAlive = false
     desk.entered()
-    new Http1Forward(desk, { req, res, connection, headers, requestId }).begin()
+    const flags = http1Flags(req, res, connection)
+    new Http1Forward(desk, { req, res, connection, headers, requestId, flags }).begin()
   }
 
   #requestHttp2(req: Http2ServerRequest, res: Http2ServerResponse): void {

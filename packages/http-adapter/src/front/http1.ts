@@ -1,9 +1,10 @@
 // A request that came by HTTP/1: the worker's bytes are its response, and leave as they are.
 
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
 import { Piece, REQUEST, RequestFlag, ResponseFlag } from '../wire.js'
+import type { ClientConnection } from './connection.js'
 import {
   type Arrival,
   type Content,
@@ -15,8 +16,10 @@ import { type Refusal, refuse } from './refusal.js'
 import { cutResponse, type Range, RelayedStream, relayWhole } from './relay.js'
 import { hasBody, isSmall, type Source } from './upload.js'
 
-/** What an HTTP/1 request arrives with. */
-export type Http1Arrival = Omit<Arrival, 'flags'> & { readonly res: ServerResponse }
+/** What an HTTP/1 request arrives with. Its flags are those of `http1Flags`. */
+export interface Http1Arrival extends Arrival {
+  readonly res: ServerResponse
+}
 
 /** A request that came by HTTP/1. */
 export class Http1Forward extends Forward {
@@ -24,10 +27,9 @@ export class Http1Forward extends Forward {
   /** Most responses come in one piece. */
   #stream: RelayedStream | undefined
 
-  constructor(desk: FrontDesk, { req, res, connection, headers, requestId }: Http1Arrival) {
-    const flags = flagsOf(req, res) | flagsOfConnection(connection)
-    super(desk, { req, connection, headers, requestId, flags })
-    this.#res = res
+  constructor(desk: FrontDesk, arrival: Http1Arrival) {
+    super(desk, arrival)
+    this.#res = arrival.res
   }
 
   protected get procedure(): string {
@@ -74,8 +76,14 @@ export class Http1Forward extends Forward {
   }
 }
 
-function flagsOf(req: Http1Arrival['req'], res: ServerResponse): number {
-  let flags = keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
+/** What the worker has to know of a request besides its head. */
+export function http1Flags(
+  req: IncomingMessage,
+  res: ServerResponse,
+  connection: ClientConnection,
+): number {
+  let flags = flagsOfConnection(connection)
+  flags |= keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
   if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
   if (req.headers.expect === undefined) return flags
   if (awaitsContinue(res)) return flags | RequestFlag.awaitsContinue

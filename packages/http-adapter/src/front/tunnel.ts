@@ -15,7 +15,7 @@ import {
   type FrontDesk,
   flagsOfConnection,
 } from './forward.js'
-import { Http1Forward } from './http1.js'
+import { Http1Forward, http1Flags } from './http1.js'
 import { PacedWriter } from './paced.js'
 import { type Refusal, Refusals, refuse } from './refusal.js'
 import { type Range, resetSocket } from './relay.js'
@@ -166,10 +166,11 @@ export class Tunnel extends Forward {
     else {
       const { req, connection, headers, requestId } = this.#arrival
       const res = respondOn(this.#arrival)
+      const flags = http1Flags(req, res, connection)
       this.desk.entered()
       this.desk.room.delete(this)
       this.settle()
-      new Http1Forward(this.desk, { req, res, connection, headers, requestId }).begin()
+      new Http1Forward(this.desk, { req, res, connection, headers, requestId, flags }).begin()
     }
     return true
   }

@@ -42,7 +42,7 @@ const packages = {
       ],
       ['incoming.ts', 'outgoing.ts', 'limiter.ts'],
       ['scopes.ts'],
-      ['services.ts'],
+      ['services.ts', 'requests.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],
       ['middleware.ts'],
       [

@@ -41,12 +41,16 @@ test('of liveness, restarts and recycle, what is not given keeps its default', (
 })
 
 describe.each<[option: string, values: unknown[], says: RegExp]>([
-  ['exec', [undefined, '', 7, new URL('http://a/b.js')], /file URL or a path/],
+  [
+    'exec',
+    [undefined, '', 7, new URL('http://a/b.js'), 'file://host/b.js'],
+    /module that each worker runs|file URL of this machine/,
+  ],
   ['workers', [0, -1, 1.5, Number.NaN, '3', 1_025], /a whole number from 1 to 1024/],
   ['args', ['--a', [1]], /a list of texts/],
   ['execArgv', ['--a', [1]], /a list of texts/],
   ['env', ['A=1', 7], /an object of variables/],
-  ['bootTimeout', [0, -1, Number.NaN, 2 ** 31, '1'], /bootTimeout.*milliseconds/],
+  ['bootTimeout', [0, -1, Number.NaN, 2 ** 30, '1'], /bootTimeout.*milliseconds/],
   ['drainTimeout', [0, Infinity], /drainTimeout.*milliseconds/],
   ['shutdownTimeout', [0, Infinity], /shutdownTimeout.*milliseconds/],
   ['liveness', [5, 'often'], /an object of limits/],

@@ -61,6 +61,7 @@ function open({ maxRestarts = 5 } = {}) {
       forked.push(worker)
       return worker as never as WorkerProcess
     },
+    forked: () => {},
     async end({ number }: WorkerProcess) {
       told.push(`end ${number}`)
       await forked[number - 1]?.exit(0)
@@ -215,7 +216,7 @@ test('a worker that dies while the next one boots is followed by that one alone'
 test('a worker that is let go is followed by another at once, and that is no failure', async () => {
   const { clock, slot, begin, last } = open({ maxRestarts: 0 })
   await begin()
-  await slot.retire()
+  await slot.retire(slot.worker as WorkerProcess)
   await clock.advance(0)
   await last().getReady()
   expect([slot.worker?.number, last().restarts, slot.resting]).toEqual([2, 0, false])
@@ -227,7 +228,7 @@ test('nothing is started any more in a place that has been stopped', async () =>
   await last().exit(1)
   slot.stop()
   expect(clock.waiting).toBe(0)
-  await slot.retire()
+  await expect(slot.replace()).rejects.toMatchObject({ code: 'DRAINING' })
   await clock.advance(60_000)
   expect(forked.length).toBe(1)
 })

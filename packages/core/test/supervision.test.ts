@@ -97,11 +97,14 @@ test('an answer that comes after the end says nothing, and no question comes', a
   expect(questions.length).toBe(1)
 })
 
-test('a worker that is gone is not asked any more', async () => {
-  const { clock, questions } = listen()
-  questions[0]?.reject(new Error('gone'))
-  await turn()
-  expect(clock.waiting).toBe(0)
+test('a question that could not be put is no answer: it is put again, and silence counts', async () => {
+  const { clock, questions, told } = listen()
+  questions[0]?.reject(new Error('too much waits for it'))
+  await clock.advance(1_000)
+  expect(questions).toHaveLength(2)
+  questions[1]?.reject(new Error('too much waits for it'))
+  await clock.advance(1_000)
+  expect(told).toEqual(['suspect 2000'])
 })
 
 test('W19: no clock but the one that it is given counts', async () => {

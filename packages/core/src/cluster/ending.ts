@@ -1,7 +1,7 @@
 // How a worker ends: it is let finish, its link is closed, its process exits; and where that takes too long, by force.
 
 import { Clients } from '../client.js'
-import { DeadlineExceededError } from '../errors.js'
+import { MAX_TIMEOUT } from '../contract.js'
 import type { Clock } from '../transport.js'
 import { workerControl } from './control.js'
 import { atMost } from './process.js'
@@ -11,6 +11,9 @@ import type { WorkerProcess } from './worker-process.js'
 /** Milliseconds that a worker which has drained gets to end its process; and what a kill may take. */
 const EXIT_GRACE = 1_000
 const KILL_GRACE = 2_000
+
+/** Milliseconds that a worker's word that its time for draining is over may take. */
+const ANSWER_GRACE = 500
 
 /** What ending workers needs. */
 export interface EndingParts {
@@ -36,15 +39,12 @@ export class Ending {
   async drain(worker: WorkerProcess, graceMs: number): Promise<void> {
     // It has begun nothing.
     if (worker.state === 'booting') return this.#force(worker, 'it was still booting')
-    try {
-      const { drain } = this.#clients.create(workerControl, { to: worker.number })
-      await drain({ graceMs }, { timeout: graceMs + 500 })
-    } catch (error) {
-      // Anything but this means that it is gone: it died by itself, and when that is known is a matter of chance.
-      if (!(error instanceof DeadlineExceededError)) return
-      this.forced = true
-      this.#force(worker, 'it did not drain in time')
-    }
+    const { drain } = this.#clients.create(workerControl, { to: worker.number })
+    // It rejects when the worker is gone: it died by itself, and when that is known is a matter of chance.
+    const drained = drain({ graceMs }, { timeout: MAX_TIMEOUT })
+    if (await atMost(graceMs + ANSWER_GRACE, drained)) return
+    this.forced = true
+    this.#force(worker, 'it did not drain in time')
   }
 
   /** Ends a worker that has drained, which takes no time; by force when it has not ended at `deadline`, on the clock. */

@@ -16,7 +16,7 @@ export interface LivenessOptions {
 /** What a heartbeat needs, and whom it tells. */
 export interface HeartbeatParts<T> extends LivenessOptions {
   readonly clock: Clock
-  /** Asks. Rejects when there is nobody left to answer; there is one question at a time. */
+  /** Asks. Rejects when the question can't be put; there is one at a time. */
   ask(): Promise<T>
   answered(answer: T): void
   suspect(silentMs: number): void
@@ -32,6 +32,8 @@ export class Heartbeat<T> {
   #lastTick: number
   /** Questions that are not answered: 0 or 1. */
   #asking = false
+  /** The question that is not answered was never put. */
+  #refused = false
   /** Milliseconds that it has not answered, as far as this process was there to see it. */
   #silent = 0
   #suspected = false
@@ -47,6 +49,11 @@ export class Heartbeat<T> {
     this.#stuckAt = parts.stuckAfter
     this.#cancel = this.#later()
     this.#ask()
+  }
+
+  /** Whether it has not answered for so long that it is suspect. */
+  get isSilent(): boolean {
+    return this.#suspected
   }
 
   /** Ends it: an answer that comes all the same says nothing any more. */
@@ -67,6 +74,7 @@ export class Heartbeat<T> {
     this.#lastTick = now
     this.#cancel = this.#later()
     if (!this.#asking) return this.#ask()
+    if (this.#refused) this.#ask()
     // Late itself by more than one interval: the answer may have been waiting here all the time, unread.
     if (passed > 2 * interval) return
     this.#silent += passed
@@ -81,9 +89,13 @@ export class Heartbeat<T> {
 
   #ask(): void {
     this.#asking = true
+    this.#refused = false
     this.#parts.ask().then(
       (answer) => this.#answered(answer),
-      () => this.stop(), // It is gone, which others tell.
+      () => {
+        // It could not be asked, which is no answer. When it is gone, others tell.
+        this.#refused = true
+      },
     )
   }
 

@@ -84,6 +84,15 @@ export interface CheckedOptions {
 
 const MAX_WORKERS = 1_024
 
+/** The longest time: a week. What is added to it on the way still fits into a timer. */
+const MAX_MS = 7 * 24 * 3_600 * 1_000
+
+const NAMES: ReadonlySet<string> = new Set(
+  'exec workers args execArgv env bootTimeout drainTimeout shutdownTimeout liveness restarts crashLoop recycle watchdog signals setup maxFrameBytes callSites onError'.split(
+    ' ',
+  ),
+)
+
 /** The options that are objects, and what they may have. */
 const LIMITS = {
   liveness: ['interval', 'suspectAfter', 'stuckAfter'],
@@ -98,6 +107,11 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
       `startPrimary(options): an object with at least { exec } is needed, got ${show(options)}`,
     )
   const { callSites, execArgv, maxFrameBytes } = options
+  for (const name of Object.keys(options))
+    refuseUnless(
+      NAMES.has(name),
+      `startPrimary({ ${name} }): there is no such option; there are ${[...NAMES].join(', ')}`,
+    )
   for (const [name, limits] of Object.entries(LIMITS))
     checkLimits(name, options[name as keyof typeof LIMITS], limits)
   const checked: CheckedOptions = {
@@ -109,8 +123,15 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
     bootTimeout: options.bootTimeout ?? 30_000,
     drainTimeout: options.drainTimeout ?? 25_000,
     shutdownTimeout: options.shutdownTimeout ?? 25_000,
-    liveness: { interval: 1_000, suspectAfter: 2_000, stuckAfter: 10_000, ...options.liveness },
-    restarts: { maxRestarts: 5, window: 30_000, ...options.restarts },
+    liveness: {
+      interval: options.liveness?.interval ?? 1_000,
+      suspectAfter: options.liveness?.suspectAfter ?? 2_000,
+      stuckAfter: options.liveness?.stuckAfter ?? 10_000,
+    },
+    restarts: {
+      maxRestarts: options.restarts?.maxRestarts ?? 5,
+      window: options.restarts?.window ?? 30_000,
+    },
     crashLoop: options.crashLoop ?? 'exit',
     recycle: options.recycle ?? {},
     watchdog: options.watchdog ?? true,
@@ -129,12 +150,12 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
 /** What is told of errors must not make another one, in the middle of whatever went wrong: that one is printed, with the first. */
 function harmless(onError: CheckedOptions['onError']): CheckedOptions['onError'] {
   return (error, where) => {
-    try {
-      onError(error, where)
-    } catch (thrown) {
+    const failed = (thrown: unknown) => {
       printError(error, where)
       printError(thrown, 'onError, which was told of that')
     }
+    // It may be asynchronous, and reject.
+    new Promise((resolve) => resolve(onError(error, where))).catch(failed)
   }
 }
 
@@ -165,8 +186,8 @@ function checkTimes({
   }
   for (const [name, value] of Object.entries(times))
     refuseUnless(
-      typeof value === 'number' && value > 0 && value < 2 ** 31,
-      `startPrimary({ ${name} }): milliseconds, more than 0 and less than 2^31, are allowed, got ${show(value)}`,
+      typeof value === 'number' && value > 0 && value <= MAX_MS,
+      `startPrimary({ ${name} }): milliseconds, more than 0 and at most ${MAX_MS}, are allowed, got ${show(value)}`,
     )
   refuseUnless(
     interval <= suspectAfter && suspectAfter <= stuckAfter,
@@ -221,7 +242,7 @@ function checkKinds({
     `startPrimary({ execArgv }): a list of texts is allowed, got ${show(execArgv)}`,
   )
   refuseUnless(
-    typeof env === 'object' && env !== null,
+    typeof env === 'object' && env !== null && !Array.isArray(env),
     `startPrimary({ env }): an object of variables is allowed, got ${show(env)}`,
   )
   refuseUnless(
@@ -257,8 +278,8 @@ function pathOf(exec: URL | string): string {
   if (typeof exec === 'string' && !exec.startsWith('file:')) return exec
   const url = new URL(exec)
   refuseUnless(
-    url.protocol === 'file:',
-    `startPrimary({ exec }): a file URL or a path is allowed, got ${url.href}`,
+    url.protocol === 'file:' && url.host === '',
+    `startPrimary({ exec }): a path or a file URL of this machine is allowed, got ${url.href}`,
   )
   return fileURLToPath(url)
 }

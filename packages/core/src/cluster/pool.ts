@@ -112,10 +112,17 @@ export class WorkerPool implements SlotOwner {
     return this.workers.find((worker) => worker.number === number)
   }
 
-  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws; DrainingError when it was stopped before */
-  async start(): Promise<void> {
-    this.#assertOpen()
-    await Promise.all(this.#slots.map((slot) => slot.start()))
+  /**
+   * Starts all, behind `setup`; resolves when the last is ready. What else is asked for meanwhile has its turn after that.
+   *
+   * @throws WorkerBootError, what fork or `setup` throws; DrainingError when it is stopped meanwhile
+   */
+  start(setup: () => unknown): Promise<void> {
+    return this.#inTurn(async () => {
+      await setup()
+      this.#assertOpen()
+      await Promise.all(this.#slots.map((slot) => slot.start()))
+    })
   }
 
   /** A worker says that it is ready. @throws DrainingError when it is to end */
@@ -134,6 +141,7 @@ export class WorkerPool implements SlotOwner {
     const worker = this.find(number)
     if (worker === undefined) return
     worker.crashed(error)
+    worker.move('draining')
     this.#unwatch(worker)
     this.#router.setState(number, 'draining')
     // Nobody else watches it any more, and what it runs at its exit may never end.
@@ -145,9 +153,9 @@ export class WorkerPool implements SlotOwner {
   retire(number: number): void {
     const worker = this.find(number)
     const slot = worker && this.#slotOf(worker)
-    if (slot === undefined || slot.worker !== worker || this.#stopped) return
+    if (slot === undefined || worker === undefined || worker.isToEnd || this.#stopped) return
     const { error: tell } = this.#options.events
-    slot.retire().catch((error: unknown) => tell(error, `${worker} could not be let go`))
+    slot.retire(worker).catch((error: unknown) => tell(error, `${worker} could not be let go`))
   }
 
   /**
@@ -177,7 +185,7 @@ export class WorkerPool implements SlotOwner {
         await this.#remove(more)
         throw error
       }
-      await this.#remove(this.#slots.slice(size))
+      await this.#remove(this.#leastUseful(this.size - size))
     })
   }
 
@@ -185,7 +193,14 @@ export class WorkerPool implements SlotOwner {
   stop(): void {
     this.#stopped = true
     for (const slot of this.#slots) slot.stop()
-    for (const watch of this.#watches.values()) watch.stop()
+  }
+
+  /** Lets all that live finish, as the cluster's end begins. @returns them, and when each has drained */
+  drainAll(graceMs: number): readonly Promise<void>[] {
+    return this.workers.map((worker) => {
+      this.#tellDraining(worker)
+      return this.ending.drain(worker, graceMs)
+    })
   }
 
   killAll(): void {
@@ -193,23 +208,22 @@ export class WorkerPool implements SlotOwner {
   }
 
   fork(restarts: number): WorkerProcess {
-    const { clock, events, fork, maxFrameBytes } = this.#options
+    const { clock, fork, maxFrameBytes } = this.#options
     const generation = this.#generation
     const worker = new WorkerProcess(fork, { clock, generation, restarts, maxFrameBytes })
     const left = (reason: Error | undefined) => void worker.linkEnded(reason)
     if (worker.link !== undefined) this.#router.attach(worker.number, worker.link, { left })
-    events.forked(worker)
     return worker
   }
 
+  forked(worker: WorkerProcess): void {
+    this.#options.events.forked(worker)
+  }
+
   async end(worker: WorkerProcess): Promise<void> {
-    const { clock, drainTimeout, events } = this.#options
+    const { clock, drainTimeout } = this.#options
     const deadline = clock.now() + drainTimeout
-    this.#unwatch(worker)
-    if (worker.state !== 'booting' && worker.move('draining')) {
-      this.#router.setState(worker.number, 'draining')
-      events.draining(worker)
-    }
+    if (this.#tellDraining(worker)) this.#router.setState(worker.number, 'draining')
     await this.ending.drain(worker, drainTimeout)
     await this.ending.finish(worker, deadline)
   }
@@ -226,6 +240,23 @@ export class WorkerPool implements SlotOwner {
   rests(): void {
     const resting = this.#slots.filter((slot) => slot.resting && !slot.closed)
     this.#options.events.resting(resting.length)
+  }
+
+  /** A worker that has begun something is to finish that. Whether it has been told so now. */
+  #tellDraining(worker: WorkerProcess): boolean {
+    const told = worker.state !== 'booting' && worker.move('draining')
+    if (told) this.#options.events.draining(worker)
+    return told
+  }
+
+  /** So many places to give up: first those that rest, then those without a ready worker, then the youngest. */
+  #leastUseful(count: number): readonly Slot[] {
+    const rank = ({ resting, worker }: Slot) => (resting ? 0 : worker?.state === 'ready' ? 2 : 1)
+    return this.#slots
+      .filter(({ closed }) => !closed)
+      .reverse()
+      .sort((one, other) => rank(one) - rank(other))
+      .slice(0, Math.max(0, count))
   }
 
   /** One at a time: each begins when the one before is over, however that ended. */

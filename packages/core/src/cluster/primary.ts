@@ -4,7 +4,7 @@ import cluster from 'node:cluster'
 import { EventEmitter } from 'eventemitter3'
 import { nanoid } from 'nanoid'
 import { ClusterPeer } from '../cluster-peer.js'
-import { NotPrimaryError, NoWorkerError, WorkerBootError } from '../errors.js'
+import { InvalidOptionError, NotPrimaryError, NoWorkerError, WorkerBootError } from '../errors.js'
 import { Peer } from '../peer.js'
 import { holdingClock } from './clock.js'
 import { primaryControl } from './control.js'
@@ -57,6 +57,10 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
 /** What a cluster is doing. `degraded`: some places have failed so often that they are left alone for a while. */
 export type PrimaryState = 'starting' | 'running' | 'degraded' | 'closing' | 'closed'
 
+/** Milliseconds that what is running gets when an error that nothing caught ends the process, and that its workers get to end after that. */
+const CRASH_GRACE = 500
+const KILL_GRACE = 1_000
+
 /** The primary of a cluster. Made by {@link startPrimary}. */
 export class Primary extends ClusterPeer {
   /** Tells of the cluster's life. */
@@ -64,6 +68,7 @@ export class Primary extends ClusterPeer {
   readonly #options: CheckedOptions
   readonly #pool: WorkerPool
   #state: PrimaryState = 'starting'
+  #settingUp = false
   #ignoreSignals: () => void = () => {}
   #closing: Promise<void> | undefined
 
@@ -104,8 +109,11 @@ export class Primary extends ClusterPeer {
     warnOfForeignSettings()
     if (this.#options.signals) this.#heedSignals()
     try {
-      await setup(this)
-      await this.#pool.start()
+      await this.#pool.start(async () => {
+        this.#settingUp = true
+        await setup(this)
+        this.#settingUp = false
+      })
     } catch (error) {
       this.#pool.stop()
       this.#pool.killAll()
@@ -124,6 +132,7 @@ export class Primary extends ClusterPeer {
    * @throws WorkerBootError when a new worker does not get ready: the old ones that have not been replaced go on; DrainingError when the cluster is closed
    */
   async reload(): Promise<void> {
+    this.#assertSetUp('reload()')
     let generation: number | undefined
     try {
       await this.#pool.reload((begun) => {
@@ -144,6 +153,7 @@ export class Primary extends ClusterPeer {
    */
   async scale(workers: number): Promise<void> {
     checkWorkers(workers, 'primary.scale(workers)')
+    this.#assertSetUp('scale()')
     await this.#pool.scale(workers)
     this.#emit('scaled', { workers })
   }
@@ -168,13 +178,14 @@ export class Primary extends ClusterPeer {
   async #close(graceMs: number): Promise<void> {
     this.#state = 'closing'
     this.#emit('closing')
-    const { ending, workers } = this.#pool
+    const { ending } = this.#pool
     const deadline = holdingClock.now() + graceMs
     // What had to be ended by force before is no part of this.
     ending.forced = false
     this.#pool.stop()
     // All at once: what the front waits for may be what a worker's hook ends. Until the last is done, they go on answering each other.
-    const drains = workers.map((worker) => ending.drain(worker, graceMs))
+    const { workers } = this.#pool
+    const drains = this.#pool.drainAll(graceMs)
     const drained = await atMost(graceMs, Promise.all([this.runDrainHooks(), ...drains]))
     if (!drained) ending.forced = true
     await Promise.all(workers.map((worker) => ending.finish(worker, deadline)))
@@ -218,6 +229,10 @@ export class Primary extends ClusterPeer {
   #heedSignals(): void {
     this.#ignoreSignals = heedSignals({
       drain: () => this.close(),
+      fail: () => {
+        this.#closing ??= this.#close(CRASH_GRACE)
+        return atMost(CRASH_GRACE + KILL_GRACE, this.#closing).then(() => this.#pool.killAll())
+      },
       forced: () => this.#pool.ending.forced,
       kill: () => this.#pool.killAll(),
       reload: () =>
@@ -225,6 +240,14 @@ export class Primary extends ClusterPeer {
           this.#options.onError(error, 'the reload that SIGHUP asked for'),
         ),
     })
+  }
+
+  /** What is asked for during the setup would wait for the start, and the start for the setup. */
+  #assertSetUp(what: string): void {
+    if (this.#settingUp)
+      throw new InvalidOptionError(
+        `primary.${what} was called in setup, where there are no workers yet; call it when startPrimary() has resolved`,
+      )
   }
 
   /** So many places have failed too often. */
@@ -283,12 +306,19 @@ function warnOfForeignSettings(): void {
     )
 }
 
+/** Exit codes of errors, when they end the process. */
+const exitCodes = new WeakMap<Error, number>()
+
+function useExitCode(uncaught: Error): void {
+  const code = exitCodes.get(uncaught)
+  if (code === undefined) return
+  process.on('exit', () => {
+    process.exitCode = code
+  })
+}
+
 /** A supervisor is to tell a program that does not start from one that has crashed. */
 function exitWithIfUncaught(error: Error, code: number): void {
-  process.on('uncaughtExceptionMonitor', (uncaught) => {
-    if (uncaught !== error) return
-    process.on('exit', () => {
-      process.exitCode = code
-    })
-  })
+  exitCodes.set(error, code)
+  process.off('uncaughtExceptionMonitor', useExitCode).on('uncaughtExceptionMonitor', useExitCode)
 }

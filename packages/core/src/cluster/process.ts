@@ -7,7 +7,7 @@ import { CHANNELS, type Channels } from '../channels.js'
 import type { IncomingExchange } from '../incoming.js'
 import type { PeerOptions } from '../peer.js'
 import type { ScopeStore } from '../scopes.js'
-import { systemClock } from './clock.js'
+import { holdingClock, systemClock } from './clock.js'
 
 /** From this version on, Node keeps them without watching every promise. */
 const SCOPES_ARE_CHEAP = Number.parseInt(process.versions.node, 10) >= 24
@@ -63,17 +63,20 @@ type Surroundings = Pick<
   'clock' | 'stacks' | 'callSites' | 'scopes' | 'scopesAreCheap' | 'channels'
 >
 
-/** Waits until the work is done, whatever came of it, for so many milliseconds at most. Whether it was. */
+/**
+ * Waits until the work is done, whatever came of it, for so many milliseconds at most: of a time in which this process itself was stopped, a second
+ * counts. Whether it was.
+ */
 export async function atMost(ms: number, work: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
+  let cancel = () => {}
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms), false)
+    cancel = holdingClock.after(Math.max(0, ms), () => resolve(false))
   })
   const done = work.then(
     () => true,
     () => true,
   )
   const inTime = await Promise.race([done, late])
-  clearTimeout(timer)
+  cancel()
   return inTime
 }

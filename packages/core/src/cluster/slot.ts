@@ -1,6 +1,6 @@
 // One place in the pool: it has one worker, and after that one's end the next. While a worker is being replaced, it has two.
 
-import { WorkerBootError } from '../errors.js'
+import { DrainingError, WorkerBootError } from '../errors.js'
 import type { Clock } from '../transport.js'
 import type { WorkerExit } from './exit.js'
 import { type RestartOptions, Restarts } from './restarts.js'
@@ -16,6 +16,8 @@ export interface SlotOwner {
   readonly exec: string
   /** Starts a process and attaches its link. @param restarts how many here have failed before. @throws what fork throws */
   fork(restarts: number): WorkerProcess
+  /** It has begun to boot. */
+  forked(worker: WorkerProcess): void
   /** Lets a worker finish, and ends it. */
   end(worker: WorkerProcess): Promise<void>
   /** A process has ended. */
@@ -94,12 +96,12 @@ export class Slot {
     if (old !== undefined) await this.#owner.end(old)
   }
 
-  /** Lets its worker finish and end; another is started at once. */
-  async retire(): Promise<void> {
-    const worker = this.#worker
-    if (worker === undefined) return
-    this.#worker = undefined
-    if (this.#next === undefined) this.#again(0)
+  /** Lets a worker finish and end; another is started at once. One that still boots has failed to. */
+  async retire(worker: WorkerProcess): Promise<void> {
+    if (worker.state !== 'booting' && worker === this.#worker) {
+      this.#worker = undefined
+      if (this.#next === undefined) this.#again(0)
+    }
     await this.#owner.end(worker)
   }
 
@@ -116,6 +118,7 @@ export class Slot {
   }
 
   #fork(): WorkerProcess {
+    if (this.#closed) throw new DrainingError('No worker is to be started here any more')
     const worker = this.#owner.fork(this.#restarts.total)
     this.#processes.add(worker)
     worker.exited.then((exit) => this.#exited(worker, exit))
@@ -126,12 +129,14 @@ export class Slot {
     const { bootTimeout, clock, exec } = this.#owner
     const late = { kind: 'boot-timeout', text: `it took more than ${bootTimeout} ms` } as const
     const cancel = clock.after(bootTimeout, () => worker.kill(late))
+    this.#owner.forked(worker)
     const ended = worker.exited.then(({ reason }) => {
       throw new WorkerBootError(
         `${worker} ${reason}, before it was ready; see what ${exec} has printed, and make sure that it calls joinCluster() and then worker.ready()`,
       )
     })
-    await Promise.race([worker.ready, ended]).finally(cancel)
+    const lives = worker.ready.then(() => worker.proven)
+    await Promise.race([lives, ended]).finally(cancel)
   }
 
   #exited(worker: WorkerProcess, exit: WorkerExit): void {

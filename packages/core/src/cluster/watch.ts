@@ -1,4 +1,4 @@
-// One worker under observation, from ready to draining: does it answer, and is it still fit?
+// One worker under observation, from ready to its end: does it answer, and is it still fit?
 
 import type { Clock } from '../transport.js'
 import { Heartbeat, type LivenessOptions } from './heartbeat.js'
@@ -55,18 +55,18 @@ export class Watch {
 
   #answered(vitals: Vitals): void {
     const now = this.#parts.clock.now()
-    this.#worker.vitals = vitals
+    this.#worker.noteVitals(vitals)
     const reason = this.#limits.exceeded(vitals, now - this.#worker.startedAt)
-    if (reason === undefined || now < this.#tellAt) return
+    if (reason === undefined || now < this.#tellAt || this.#worker.isToEnd) return
     this.#tellAt = now + TRY_AGAIN_AFTER
     this.#parts.unfit(reason)
   }
 
   async #endStuck(silentMs: number): Promise<void> {
     const worker = this.#worker
-    const report = (await worker.watchdog?.inspect()) ?? { state: 'silent' }
+    const report = (await worker.watchdog?.inspect()) ?? { state: 'unknown' }
     // It may have ended meanwhile, or answered; and one that a debugger has stopped is somebody's, who will let it go on.
-    if (worker.state !== 'suspect' || report.state === 'debugged') return
+    if (!this.#heartbeat.isSilent || worker.state === 'dead' || report.state === 'debugged') return
     this.#parts.stuck(silentMs, report)
     // Not SIGTERM first: what is stuck can't run its handler.
     const silence = `it had not answered for ${Math.round(silentMs)} ms`
@@ -86,6 +86,8 @@ function describeReport(report: MainThreadReport): string {
       return 'it was in native code'
     case 'responsive':
       return 'its event loop turns, but its link does not'
+    case 'unknown':
+      return 'it has no watchdog that could tell what it was doing'
     default:
       return 'its whole process was stopped'
   }

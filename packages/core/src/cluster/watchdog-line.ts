@@ -43,7 +43,8 @@ export interface StackFrame {
  *   at most fifty are told, and none when finding them took too long.
  * - `native`: it has been in native code, or in a garbage collection, for half a second: a synchronous child process, for example.
  * - `debugged`: somebody has stopped it with a debugger.
- * - `silent`: the watchdog does not answer either. The whole process is stopped, gets no processor, or has no watchdog.
+ * - `silent`: the watchdog does not answer either. The whole process is stopped, or gets no processor.
+ * - `unknown`: it has no watchdog.
  */
 export type MainThreadReport =
   | { readonly state: 'responsive' }
@@ -51,6 +52,7 @@ export type MainThreadReport =
   | { readonly state: 'native' }
   | { readonly state: 'debugged' }
   | { readonly state: 'silent' }
+  | { readonly state: 'unknown' }
 
 /** Milliseconds to wait for a report: the watchdog's own limits add up to 2000, the rest is for a busy machine. */
 const REPORT_WITHIN = 2_500

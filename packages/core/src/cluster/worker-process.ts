@@ -48,8 +48,9 @@ export class WorkerProcess {
   readonly ready: Promise<void>
   /** Resolves when the process has ended and the last frame it sent has been read. */
   readonly exited: Promise<WorkerExit>
-  /** What it said of itself last. */
-  vitals: Vitals | undefined
+  /** Resolves when it has answered its first heartbeat: an error that ends it as it gets ready comes before that. */
+  readonly proven: Promise<void>
+  #vitals: Vitals | undefined
   #state: WorkerState = 'booting'
   readonly #worker: Worker
   /** Why this process was ended, when it was from here: the first reason counts. */
@@ -58,6 +59,7 @@ export class WorkerProcess {
   #crash: string | undefined
   readonly #ended: Promise<ProcessEnd | WorkerExit>
   #becameReady: () => void = () => {}
+  #becameProven: () => void = () => {}
   #linkEnded: () => void = () => {}
 
   /** @throws what fork throws */
@@ -78,6 +80,9 @@ export class WorkerProcess {
     this.ready = new Promise((resolve) => {
       this.#becameReady = resolve
     })
+    this.proven = new Promise((resolve) => {
+      this.#becameProven = resolve
+    })
     const linkEnded = new Promise<void>((resolve) => {
       this.#linkEnded = resolve
     })
@@ -86,7 +91,7 @@ export class WorkerProcess {
     this.exited = this.#ended.then(async (end) => {
       await atMost(LAST_WORDS, linkEnded)
       if ('kind' in end) return end
-      const told = this.#state === 'draining' ? TOLD : undefined
+      const told = this.#state === 'draining' && end.signal === null ? TOLD : undefined
       return describeExit(end, this.#because ?? told, this.#crash)
     })
   }
@@ -110,6 +115,17 @@ export class WorkerProcess {
     this.#state = state
     if (state === 'ready') this.#becameReady()
     return true
+  }
+
+  /** What it said of itself last. */
+  get vitals(): Vitals | undefined {
+    return this.#vitals
+  }
+
+  /** It has answered a heartbeat. */
+  noteVitals(vitals: Vitals): void {
+    this.#vitals = vitals
+    this.#becameProven()
   }
 
   /** Ends the process now. `because`: what `exited` will say. */

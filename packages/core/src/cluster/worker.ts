@@ -51,7 +51,10 @@ let joined: Promise<ClusterWorker> | undefined
  * @throws NotInClusterError when `startPrimary()` did not start this process; InvalidOptionError
  */
 export function joinCluster(options: WorkerOptions = {}): Promise<ClusterWorker> {
-  joined ??= join(options)
+  joined ??= join(options).catch((error: unknown) => {
+    joined = undefined
+    throw error
+  })
   return joined
 }
 
@@ -80,7 +83,7 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
     // The primary ends the link of a worker that has drained. Otherwise, the primary itself has ended.
     onLost(reason) {
       if (reason !== undefined) onError(reason, 'the link to the primary broke')
-      if (worker?.draining) process.exit(0)
+      if (worker?.drained) process.exit(0)
       orphaned(options).finally(() => process.exit(ORPHANED))
     },
   })
@@ -122,6 +125,7 @@ export class ClusterWorker extends ClusterPeer {
   /** Calls of `drain` that are being answered: one may come while another runs. */
   #drains = 0
   #drained: Promise<void> | undefined
+  #isDrained = false
   #failed = false
 
   constructor(peer: Peer, onError: (error: unknown, where: string) => void) {
@@ -147,6 +151,11 @@ export class ClusterWorker extends ClusterPeer {
   /** Whether it has been told to finish. */
   get draining(): boolean {
     return this.#drained !== undefined
+  }
+
+  /** Whether it has finished, or its time for that is over: the primary then ends its link. */
+  get drained(): boolean {
+    return this.#isDrained && this.#drains === 0
   }
 
   /**
@@ -185,6 +194,7 @@ export class ClusterWorker extends ClusterPeer {
     this.#drains++
     this.#drained ??= this.#finish()
     await atMost(graceMs, this.#drained)
+    this.#isDrained = true
     this.#drains--
   }
 

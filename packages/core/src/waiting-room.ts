@@ -54,6 +54,11 @@ export class WaitingRoom {
     return () => this.#places.remove(place.id)
   }
 
+  /** Whether it makes no sense to wait, because no worker is expected soon. */
+  get hopeless(): boolean {
+    return this.#shut !== undefined
+  }
+
   /** No worker is expected soon: nobody waits until it opens again. */
   shut(why: NoWorkerError): void {
     this.#shut = why

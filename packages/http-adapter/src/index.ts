@@ -1,13 +1,16 @@
-export { type Balancer, leastPending, roundRobin } from './balancer.js'
+export type { Balancer } from './balancer/balancer.js'
+export { type Random2Options, random2 } from './balancer/random2.js'
+export { type StickyCookie, type StickyOptions, sticky } from './balancer/sticky.js'
+export { leastPending, roundRobin } from './balancer/turns.js'
 export { ListenError, type OnError, UnsupportedNodeError } from './errors.js'
-export {
-  type FrontOptions,
-  type FrontStats,
-  HttpFront,
-  httpFront,
-  type RetryOptions,
-} from './front/front.js'
+export type { DeadlineOptions, Timeout } from './front/deadline.js'
+export { HttpFront, httpFront } from './front/front.js'
+export type { Limits } from './front/limits.js'
+export type { FrontOptions, RetryOptions } from './front/options.js'
+export type { FrontStats, StatusClass, WorkerStats } from './front/stats.js'
 export type { Trust } from './headers.js'
 export type { QueueOptions } from './waiting-room.js'
 export { type FetchHandler, type FetchOptions, serveFetch } from './worker/fetch.js'
 export { serveHttp } from './worker/http.js'
+export { requestScope } from './worker/scope.js'
+export type { RequestScope } from './worker/virtual-socket.js'

@@ -16,14 +16,11 @@ import type {
   Frame,
   Member,
   OutgoingExchange,
-  Peer,
 } from '@clusterwire/core/peer'
 import { dataBytes } from '@clusterwire/core/peer'
-import { ask, type Balancer } from '../balancer.js'
-import type { OnError } from '../errors.js'
 import type { RequestHeaders } from '../headers.js'
-import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
-import type { Waiting, WaitingRoom } from '../waiting-room.js'
+import { awaitsContinue, writeInterim } from '../node-internals.js'
+import type { Progress, Waiting } from '../waiting-room.js'
 import {
   encodeRequest,
   isIdempotent,
@@ -33,39 +30,17 @@ import {
   type RequestToSend,
   ResponseFlag,
 } from '../wire.js'
+import { chooseWorker } from './choice.js'
 import type { ClientConnection, OnConnection } from './connection.js'
-import { type Refusal, Refusals, refuse } from './refusal.js'
+import { Countdown, type TimeLimits } from './deadline.js'
+import type { Desk } from './desk.js'
+import { flagsOf } from './flags.js'
+import { type Amendment, beginsWithHead, isInterim, NOTHING_TO_SAY } from './head.js'
+import { excessOf } from './limits.js'
+import type { Load } from './loads.js'
+import { misrendered, type Refusal, Refusals, refusalFor, refuse, refuseUpload } from './refusal.js'
 import { cutResponse, RelayedStream, relayWhole } from './relay.js'
 import { collect, hasBody, isSmall, Upload } from './upload.js'
-
-/** What a request needs of its front. */
-export interface FrontDesk {
-  readonly peer: Peer
-  readonly balancer: Balancer
-  readonly room: WaitingRoom
-  /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
-  readonly retries: number
-  /** Whether connections are to end with the response that is on them. */
-  readonly closing: boolean
-  readonly counters: Counters
-  readonly onError: OnError
-  /** A request is over. */
-  settled(): void
-}
-
-/** What has happened so far. */
-export interface Counters {
-  /** Requests that came in. */
-  requests: number
-  /** Requests that were given to another worker because one was lost. */
-  retried: number
-  /** Requests that the front answered itself, with an error. */
-  refused: number
-  /** Requests whose client went away before the answer. */
-  abandoned: number
-  /** Responses that ended in the middle because their worker was lost. */
-  cut: number
-}
 
 /** Where a request comes from, and what the app is to see of it. */
 export interface Arrival extends RequestHeaders {
@@ -86,7 +61,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   readonly requestId: string
   flags: number
   body: Uint8Array | undefined
-  readonly #desk: FrontDesk
+  readonly #desk: Desk
   /** Most requests have no body, or a small one. */
   #upload: Upload | undefined
   #exchange: OutgoingExchange | undefined
@@ -98,9 +73,17 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   #lost: ReadonlySet<Member> | undefined
   /** How many of them may have begun it. */
   #casualties = 0
+  /** The part of the worker that has it; `undefined` when none has. */
+  #load: Load | undefined
+  /** When that was given it, on the peer's clock. */
+  #openedAt = 0
+  /** `undefined` when it has all the time it wants. */
+  #countdown: Countdown | undefined
+  /** What the balancer has the client keep. */
+  #cookie: string | undefined
   #over = false
 
-  constructor(desk: FrontDesk, { req, res, connection, headers, requestId }: Arrival) {
+  constructor(desk: Desk, { req, res, connection, headers, requestId }: Arrival) {
     this.#desk = desk
     this.req = req
     this.res = res
@@ -114,8 +97,13 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   }
 
   begin(): void {
+    const { limits, peer, timeLimits } = this.#desk
     this.client.add(this)
-    this.#desk.peer.retries.deposit()
+    peer.retries.deposit()
+    const excess = limits && excessOf(this.req, limits)
+    if (excess !== undefined)
+      return this.#refuse(excess, hasBody(this.req) && !awaitsContinue(this.res))
+    if (timeLimits !== undefined && !this.#limitTime(timeLimits)) return
     if (!hasBody(this.req)) this.#seek()
     else if (isSmall(this.req))
       collect(this.req, (body) => {
@@ -123,17 +111,20 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
         this.#seek()
       })
     else {
-      this.#upload = new Upload(this.req)
+      this.#upload = new Upload(
+        this.req,
+        limits && { bytes: limits.maxBodyBytes, exceeded: () => this.#exceed() },
+      )
       this.#seek()
     }
   }
 
-  proceed(): boolean {
-    const candidate = this.#choose()
-    if (candidate === undefined) return this.#over
+  proceed(): Progress {
+    const chosen = this.#choose()
+    if (typeof chosen === 'string') return chosen
     if (this.#desk.room.size > 0) this.#desk.room.delete(this)
-    this.#open(candidate)
-    return true
+    this.#open(chosen)
+    return 'left'
   }
 
   expire(): void {
@@ -159,24 +150,38 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     // An event stream may stay for hours: it must not make its worker look busy.
     exchange.uncount()
     if (bytes[body] === Piece.interim) {
-      writeInterim(this.res, bytes.toString('latin1', body + 1, end))
+      const text = bytes.toString('latin1', body + 1, end)
+      if (!isInterim(text)) return this.error(misrendered())
+      writeInterim(this.res, text)
       exchange.consumed(dataBytes(frame))
-    } else {
-      this.#stream ??= new RelayedStream(this.res, this.#desk.closing)
-      this.#stream.take(exchange, frame, body + 1)
+      return
     }
+    if (this.#stream === undefined) {
+      const first = bytes.toString('latin1', body + 1, end)
+      if (!beginsWithHead(first)) return this.error(misrendered())
+      this.#stream = new RelayedStream(this.res, first, this.#amendment)
+      this.#desk.responded(this.#load as Load, this.#elapsed, this.res.statusCode)
+    }
+    this.#stream.take(exchange, frame, body + 1)
   }
 
   reply({ bytes, body, end }: Frame): void {
     const flags = bytes[body] as number
     const { closing } = this.#desk
     const last = closing || (flags & ResponseFlag.last) !== 0
-    const rest = { bytes, start: body + 1, end }
     const stream = this.#stream
+    const whole = stream === undefined ? bytes.toString('latin1', body + 1, end) : ''
+    // Nothing at all is what an app has said that has destroyed its socket.
+    if (whole !== '' && !beginsWithHead(whole)) return this.error(misrendered())
+    const amendment = this.#amendment
+    const load = this.#load as Load
+    const ms = this.#elapsed
     this.#settle()
     try {
-      if (stream === undefined) relayWhole(this.res, rest, { last, closing })
-      else stream.end(rest, last)
+      if (stream === undefined) {
+        relayWhole(this.res, whole, { amendment, last })
+        this.#desk.responded(load, ms, this.res.statusCode)
+      } else stream.end({ bytes, start: body + 1, end }, last)
     } catch (error) {
       // The client must not wait for the rest. The link that brought the answer is to hear of it.
       this.#desk.counters.cut++
@@ -191,8 +196,9 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     this.#exchange = undefined
     this.#upload?.detach()
     exchange?.abandon()
+    this.#leave(error)
     if (this.#stream !== undefined) return this.#cut()
-    if (!this.#mayRetry(error)) return this.#refuse(this.#refusalFor(error))
+    if (!this.#mayRetry(error)) return this.#refuse(refusalFor(error, this.#casualties))
     this.#desk.counters.retried++
     if (exchange !== undefined) this.#lost = new Set(this.#lost).add(exchange.member)
     this.#seek()
@@ -204,24 +210,28 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
 
   #seek(): void {
     if (this.#over) return
-    const { room } = this.#desk
-    if (room.size === 0 && this.proceed()) return
-    if (!room.add(this)) this.#refuse(Refusals.overloaded)
+    const { room, peer } = this.#desk
+    const progress = room.blocked ? 'blocked' : this.proceed()
+    if (progress === 'left') return
+    const nobody = peer.directory.candidates(REQUEST).length === 0
+    if (nobody && peer.waiting.hopeless) this.#refuse(Refusals.noWorker)
+    else if (!room.add(this, progress))
+      this.#refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */
-  #choose(): Candidate | undefined {
-    const { peer, balancer, room, onError } = this.#desk
-    const ready = peer.directory.candidates(REQUEST)
-    const candidates = this.#lost ? ready.filter(({ member }) => !this.#lost?.has(member)) : ready
-    if (candidates.length === 0) return undefined
+  #choose(): Candidate | Progress {
+    const { room, onError } = this.#desk
     try {
-      return ask({ balancer, candidates, request: this.req })
+      const choice = chooseWorker(this.#desk, this.req, this.#lost)
+      if (typeof choice === 'string') return choice
+      this.#cookie = choice.cookie
+      return choice.candidate
     } catch (error) {
       room.delete(this)
       this.#refuse(Refusals.unrouted)
       onError(error, 'balance.choose()')
-      return undefined
+      return 'left'
     }
   }
 
@@ -230,14 +240,18 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     if (introduce) this.flags |= RequestFlag.introduces
     else this.flags &= ~RequestFlag.introduces
     this.#begun = false
+    const { loads, peer } = this.#desk
+    this.#openedAt = peer.now()
+    this.#load = loads.enter(member)
     try {
-      const exchange = this.#desk.peer.open<RequestToSend>({
+      const exchange = peer.open<RequestToSend>({
         member,
         ref,
         procedure: REQUEST,
         encode: encodeRequest,
         input: this,
-        timeout: 0,
+        timeout: this.#countdown?.left ?? 0,
+        deadline: this.#countdown?.deadline,
         upload: this.#upload !== undefined,
         events: this,
       })
@@ -259,24 +273,44 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     return this.#casualties <= this.#desk.retries && this.#desk.peer.retries.withdraw()
   }
 
-  #refusalFor({ code }: ClusterwireError): Refusal {
-    switch (code) {
-      case 'WORKER_LOST':
-        return this.#casualties > 1 ? Refusals.poison : Refusals.workerLost
-      case 'OVERLOADED':
-        return Refusals.overloaded
-      case 'PEER_CLOSED':
-        return Refusals.closed
-      default:
-        return Refusals.failed
+  /** Starts the countdown; whether it has any time at all. */
+  #limitTime(limits: TimeLimits): boolean {
+    const { peer, onError } = this.#desk
+    try {
+      const ms = limits.of(this.req)
+      if (ms === 0) this.#refuse(Refusals.timedOut)
+      else if (ms < Number.POSITIVE_INFINITY)
+        this.#countdown = new Countdown(peer.clock, ms, () => this.#timeUp())
+    } catch (error) {
+      this.#refuse(Refusals.unrouted)
+      onError(error, 'timeout()')
     }
+    return !this.#over
   }
 
-  #refuse(refusal: Refusal): void {
+  #timeUp(): void {
+    if (this.#exchange !== undefined) return // That has the same deadline, and will tell of it.
+    this.#desk.room.delete(this)
+    this.#refuse(Refusals.timedOut)
+  }
+
+  /** The body has got too large. */
+  #exceed(): void {
+    const exchange = this.#exchange
     if (this.#over) return
-    this.#desk.counters.refused++
+    if (this.#stream !== undefined) this.#cut()
+    else this.#refuse(Refusals.bodyTooLarge, true)
+    exchange?.abandon()
+  }
+
+  /** @param uploading the client is in the middle of sending a body that nobody wants */
+  #refuse(refusal: Refusal, uploading = false): void {
+    if (this.#over) return
+    this.#desk.refused(refusal)
     this.#settle()
-    refuse(this, refusal)
+    if (refusal === Refusals.bodyTooLarge) this.res.shouldKeepAlive = false
+    if (uploading) refuseUpload(this, refusal, this.#desk.peer.clock)
+    else refuse(this, refusal)
   }
 
   #cut(): void {
@@ -285,20 +319,36 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     cutResponse(this.res)
   }
 
+  /** No worker has it any more. */
+  #leave(error?: ClusterwireError): void {
+    const load = this.#load
+    if (load === undefined) return
+    this.#load = undefined
+    load.active--
+    if (error === undefined) return
+    load.errors++
+    if (error.code === 'DEADLINE_EXCEEDED' && this.#stream === undefined)
+      this.#desk.observe(load, this.#elapsed)
+  }
+
   #settle(): void {
     this.#over = true
+    this.#countdown?.stop()
+    this.#leave()
     this.client.remove(this)
     this.#upload?.discard()
     this.#desk.settled()
   }
-}
 
-function flagsOf(req: IncomingMessage, res: ServerResponse, client: ClientConnection): number {
-  let flags = keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
-  if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
-  if (client.encrypted) flags |= RequestFlag.encrypted
-  if (client.authorized) flags |= RequestFlag.authorized
-  if (req.headers.expect === undefined) return flags
-  if (awaitsContinue(res)) return flags | RequestFlag.awaitsContinue
-  return /100-continue/i.test(req.headers.expect) ? flags : flags | RequestFlag.expects
+  /** Milliseconds since a worker was given it. */
+  get #elapsed(): number {
+    return this.#desk.peer.now() - this.#openedAt
+  }
+
+  get #amendment(): Amendment {
+    const { closing } = this.#desk
+    return closing || this.#cookie !== undefined
+      ? { closing, cookie: this.#cookie }
+      : NOTHING_TO_SAY
+  }
 }

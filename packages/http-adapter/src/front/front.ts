@@ -5,57 +5,24 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
-import type { Peer } from '@clusterwire/core/peer'
-import { type Balancer, leastPending } from '../balancer.js'
-import { type OnError, printError } from '../errors.js'
 import { forwardedHeaders, type RequestHeaders, type Trust, withoutRequestId } from '../headers.js'
 import { assertInternals } from '../node-internals.js'
-import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
-import { REQUEST, REQUEST_ID } from '../wire.js'
+import { REQUEST_ID } from '../wire.js'
 import { type ClientConnection, connectionOf } from './connection.js'
-import { type Counters, Forward, type FrontDesk } from './forward.js'
+import { Desk } from './desk.js'
+import { Forward } from './forward.js'
+import { assertLimit } from './limits.js'
+import type { FrontOptions } from './options.js'
 import { OwnServer } from './own-server.js'
+import { answerHealth, answerMetrics, type Listener, pages, pathOf } from './pages.js'
 import { Refusals, refuse } from './refusal.js'
-
-/** How a front works. */
-export interface FrontOptions {
-  /** Who gets each request. Default `leastPending()` */
-  readonly balance?: Balancer
-  /** Where requests wait while no worker is ready. */
-  readonly queue?: QueueOptions
-  /** What happens to a request whose worker dies. */
-  readonly retry?: RetryOptions
-  /** Whether clients are proxies of ours, whose `X-Forwarded-*` and `X-Request-Id` are true. Default: these headers pass through */
-  readonly trust?: Trust
-  /** Milliseconds that `close()` gives running requests before it ends their connections. Default 10 000 */
-  readonly grace?: number
-  /** Options of the servers that `listen` makes: timeouts, header sizes. Default: Node's */
-  readonly server?: ServerOptions
-  /** Gets what `balance` throws: the request is refused, and nothing else. Default: prints it on stderr */
-  readonly onError?: OnError
-}
-
-/** How often a request is tried. What certainly was not begun is always given to another worker. */
-export interface RetryOptions {
-  /** How often an idempotent request that may have been begun is given to another worker. 0 for never. Default 1 */
-  readonly idempotent?: number
-}
-
-/** What a front is doing, and has done. */
-export interface FrontStats extends Readonly<Counters> {
-  /** Requests that are not answered, the waiting ones included. */
-  readonly active: number
-  /** Requests that wait for a worker. */
-  readonly waiting: number
-  /** The workers that take requests, and how many of them each has not answered. */
-  readonly workers: readonly { readonly number: number; readonly pending: number }[]
-}
+import { type FrontStats, statsOf } from './stats.js'
 
 /**
  * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
  * does the front: nobody has to close it.
  *
- * @throws UnsupportedNodeError when this Node lacks something that the adapter needs
+ * @throws InvalidOptionError; UnsupportedNodeError when this Node lacks something that the adapter needs
  */
 export function httpFront(primary: ClusterPeer, options: FrontOptions = {}): HttpFront {
   assertInternals()
@@ -68,16 +35,30 @@ export class HttpFront {
   readonly request: (req: IncomingMessage, res: ServerResponse) => void
   /** Answers an upgrade, which is not supported yet, with 501: a listener for a server of one's own. */
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Answers whether requests can be served now: 200, or 503, with the numbers of workers as JSON. A listener for a server of one's own. */
+  readonly health: Listener
+  /** Answers with `stats()` in Prometheus' text format 0.0.4. A listener for a server of one's own. */
+  readonly metrics: Listener
   readonly #desk: Desk
   readonly #trust: Trust
   readonly #grace: number
   readonly #serverOptions: ServerOptions
   readonly #servers = new Set<OwnServer>()
+  readonly #maxConnections: number
+  /** Connections that were closed because there were too many. */
+  #turnedAway = 0
+  /** What the front answers itself, by path; `undefined` when it does not. */
+  readonly #pages: ReadonlyMap<string, Listener> | undefined
   #closing: Promise<void> | undefined
 
   constructor(primary: ClusterPeer, options: FrontOptions) {
-    const { trust, grace = 10_000, server = {} } = options
+    const { trust, grace = 10_000, server = {}, maxConnections = Infinity } = options
+    assertLimit('maxConnections', maxConnections, 1)
     this.#desk = new Desk(primary.peer, options)
+    this.#maxConnections = maxConnections
+    this.health = (req, res) => answerHealth(this.#desk, req, res)
+    this.metrics = (req, res) => answerMetrics(this.#desk, this.#traffic, { req, res })
+    this.#pages = pages([options.health, this.health], [options.metrics, this.metrics])
     this.#trust = trust
     this.#grace = grace
     this.#serverOptions = server
@@ -93,7 +74,7 @@ export class HttpFront {
    */
   async listen(port: number, host?: string): Promise<AddressInfo> {
     this.#assertOpen()
-    const server = new OwnServer(this.#serverOptions, this.request)
+    const server = new OwnServer(this.#serverOptions, this.request, () => this.#admits())
     this.#servers.add(server)
     try {
       const address = await server.listen(port, host)
@@ -107,14 +88,7 @@ export class HttpFront {
 
   /** What it is doing now, and counts since it was made. */
   stats(): FrontStats {
-    const { counters, active, room, peer } = this.#desk
-    const workers = peer.directory.candidates(REQUEST).map(({ member }) => member)
-    return {
-      ...counters,
-      active,
-      waiting: room.size,
-      workers: workers.map(({ number, pending }) => ({ number, pending })),
-    }
+    return statsOf(this.#desk, this.#traffic)
   }
 
   /**
@@ -143,11 +117,29 @@ export class HttpFront {
     if (this.#closing !== undefined) throw new DrainingError('The front is closed')
   }
 
+  get #traffic(): FrontStats['connections'] {
+    return { open: this.#connections, turnedAway: this.#turnedAway }
+  }
+
+  get #connections(): number {
+    let count = 0
+    for (const server of this.#servers) count += server.connections
+    return count
+  }
+
+  #admits(): boolean {
+    if (this.#connections < this.#maxConnections) return true
+    this.#turnedAway++
+    return false
+  }
+
   #request(req: IncomingMessage, res: ServerResponse): void {
     const desk = this.#desk
+    const page = this.#pages?.get(pathOf(req))
+    if (page !== undefined) return page(req, res)
     desk.counters.requests++
     if (req.httpVersionMajor > 1) {
-      desk.counters.refused++
+      desk.refused(Refusals.version)
       return refuse({ req, res, requestId: '' }, Refusals.version)
     }
     const connection = connectionOf(desk.peer, req, res)
@@ -164,48 +156,6 @@ export class HttpFront {
     if (own && trust === true) return { headers, requestId: '' }
     if (own) headers = withoutRequestId(headers)
     return { headers, requestId: connection.nextRequestId() }
-  }
-}
-
-/** What all requests of a front share. */
-class Desk implements FrontDesk {
-  readonly peer: Peer
-  readonly balancer: Balancer
-  readonly room: WaitingRoom
-  readonly retries: number
-  readonly onError: OnError
-  readonly counters: Counters = { requests: 0, retried: 0, refused: 0, abandoned: 0, cut: 0 }
-  closing = false
-  active = 0
-  #onIdle: (() => void) | undefined
-
-  constructor(peer: Peer, options: FrontOptions) {
-    const { balance = leastPending(), queue, retry, onError = printError } = options
-    this.peer = peer
-    this.balancer = balance
-    this.onError = onError
-    this.room = new WaitingRoom(peer.clock, queue)
-    this.retries = retry?.idempotent ?? 1
-    peer.directory.onChange(() => this.room.advance())
-  }
-
-  settled(): void {
-    this.active--
-    if (this.room.size > 0) this.room.advance()
-    if (this.active === 0) this.#onIdle?.()
-  }
-
-  /** Lets `idle` resolve at once. */
-  giveUp(): void {
-    this.#onIdle?.()
-  }
-
-  /** Resolves when no request is left. */
-  idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onIdle = resolve
-      if (this.active === 0) resolve()
-    })
   }
 }
 

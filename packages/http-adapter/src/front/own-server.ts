@@ -12,14 +12,21 @@ export class OwnServer {
   /** Settles when it listens, or can not. */
   #opening: Promise<AddressInfo> | undefined
 
-  constructor(options: ServerOptions, request: RequestListener) {
+  /** @param admits whether one more connection may be opened; one that may not is closed at once */
+  constructor(options: ServerOptions, request: RequestListener, admits: () => boolean) {
     this.#server = createServer(options, request)
     // Without these Node would answer instead of the app.
     this.#server.on('checkContinue', request).on('checkExpectation', request)
     this.#server.on('connection', (socket: Socket) => {
+      if (!admits()) return socket.destroy()
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#sockets.size
   }
 
   /** @throws ListenError */

@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
+import { type Amendment, amend } from './head.js'
 
 /** Up to here a response goes out as one string, which Node writes without a buffer of its own. */
 const STRING_BYTES = 16 * 1024
@@ -14,42 +15,43 @@ export interface Range {
   readonly end: number
 }
 
-/** How a response ends. */
-export interface Ending {
-  /** The connection is closed behind it. */
-  readonly last: boolean
-  /** The front is closing, which the head is to say. */
-  readonly closing: boolean
-}
-
-/** Sends a response that is there in full. */
-export function relayWhole(res: ServerResponse, { bytes, start, end }: Range, how: Ending): void {
-  if (start < end && end - start <= STRING_BYTES) {
-    const text = bytes.toString('latin1', start, end)
-    return endRendered(res, how.closing ? announceClose(text) : text, how.last)
-  }
-  const stream = new RelayedStream(res, how.closing)
-  stream.end({ bytes, start, end }, how.last)
+/** Sends a response that is there in full. `last`: the connection is closed behind it. */
+export function relayWhole(
+  res: ServerResponse,
+  text: string,
+  { amendment, last }: { readonly amendment: Amendment; readonly last: boolean },
+): void {
+  if (text !== '' && text.length <= STRING_BYTES)
+    return endRendered(res, amend(text, amendment), last)
+  beginRendered(res, text)
+  setLast(res, last)
+  if (text === '') res.end()
+  else res.end(Buffer.from(amend(text, amendment), 'latin1'))
 }
 
 /** A response that comes in pieces. */
 export class RelayedStream {
   readonly #res: ServerResponse
-  readonly #closing: boolean
-  #begun = false
+  /** The first piece; `undefined` when it has been passed on. */
+  #first: Buffer | undefined
   #exchange: OutgoingExchange | undefined
   /** What the client has not made room for; the worker is not given credit for it meanwhile. */
   #owed = 0
 
-  constructor(res: ServerResponse, closing: boolean) {
+  /** @param first the first piece, which begins with the head */
+  constructor(res: ServerResponse, first: string, amendment: Amendment) {
     this.#res = res
-    this.#closing = closing
+    beginRendered(res, first)
+    this.#first = Buffer.from(amend(first, amendment), 'latin1')
   }
 
   /** Passes on a data frame's bytes, those from `start` on. */
   take(exchange: OutgoingExchange, frame: Frame, start: number): void {
     const { bytes, end } = frame
-    if (this.#res.write(this.#copy({ bytes, start, end }))) {
+    // The frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow.
+    const piece = this.#first ?? Buffer.from(bytes.subarray(start, end))
+    this.#first = undefined
+    if (this.#res.write(piece)) {
       exchange.consumed(dataBytes(frame))
       return
     }
@@ -61,10 +63,9 @@ export class RelayedStream {
   }
 
   /** Passes on the last bytes. */
-  end(range: Range, last: boolean): void {
-    const bytes = this.#copy(range)
+  end({ bytes, start, end }: Range, last: boolean): void {
     setLast(this.#res, last)
-    if (bytes.length > 0) this.#res.end(bytes)
+    if (start < end) this.#res.end(Buffer.from(bytes.subarray(start, end)))
     else this.#res.end()
   }
 
@@ -72,15 +73,6 @@ export class RelayedStream {
     const owed = this.#owed
     this.#owed = 0
     this.#exchange?.consumed(owed)
-  }
-
-  /** The frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */
-  #copy({ bytes, start, end }: Range): Buffer {
-    if (this.#begun) return Buffer.from(bytes.subarray(start, end))
-    this.#begun = true
-    const head = bytes.toString('latin1', start, end)
-    beginRendered(this.#res, head)
-    return Buffer.from(this.#closing ? announceClose(head) : head, 'latin1')
   }
 }
 
@@ -91,13 +83,4 @@ export function cutResponse(res: ServerResponse): void {
   if (socket === null) res.destroy()
   else if ('encrypted' in socket) socket.destroy()
   else socket.resetAndDestroy()
-}
-
-const CONNECTION = /\r\n(?:connection|keep-alive):[^\r]*/gi
-
-/** A rendered head that says that the connection is closed behind the response. What follows the head stays as it is. */
-function announceClose(rendered: string): string {
-  const end = rendered.indexOf('\r\n\r\n')
-  if (end < 0) return rendered
-  return `${rendered.slice(0, end).replace(CONNECTION, '')}\r\nConnection: close${rendered.slice(end)}`
 }

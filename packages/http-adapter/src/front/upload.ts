@@ -26,21 +26,29 @@ export function collect(req: IncomingMessage, done: (body: Buffer) => void): voi
   req.on('end', () => done(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
 }
 
+/** How large a body may be, and what happens when it is larger. */
+export interface UploadLimit {
+  readonly bytes: number
+  readonly exceeded: () => void
+}
+
 /** A body that is passed on as it comes. */
 export class Upload {
   readonly #req: IncomingMessage
+  readonly #limit: UploadLimit | undefined
   /** Where it goes; `undefined` while there is no worker, and when all of it is sent. */
   #exchange: OutgoingExchange | undefined
   /** All that has come so far; `undefined` when that has become too much to keep. */
   #held: Buffer[] | undefined = []
-  #heldBytes = 0
+  #size = 0
   /** What waits for credit. */
   #backlog: Buffer[] = []
   #listening = false
   #complete = false
 
-  constructor(req: IncomingMessage) {
+  constructor(req: IncomingMessage, limit: UploadLimit | undefined) {
     this.#req = req
+    this.#limit = limit
   }
 
   /** Whether all that was sent can be sent again. */
@@ -85,6 +93,8 @@ export class Upload {
   }
 
   #take(chunk: Buffer): void {
+    this.#size += chunk.length
+    if (this.#limit !== undefined && this.#size > this.#limit.bytes) return this.#limit.exceeded()
     this.#keep(chunk)
     if (this.#exchange === undefined) return
     for (let at = 0; at < chunk.length; at += PIECE_BYTES)
@@ -93,8 +103,7 @@ export class Upload {
   }
 
   #keep(chunk: Buffer): void {
-    this.#heldBytes += chunk.length
-    if (this.#heldBytes <= HELD_BYTES) this.#held?.push(chunk)
+    if (this.#size <= HELD_BYTES) this.#held?.push(chunk)
     else this.#held = undefined
   }
 

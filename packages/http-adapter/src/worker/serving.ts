@@ -10,6 +10,7 @@ import {
   dataBytes,
   type Frame,
   type IncomingExchange,
+  type Peer,
   PIECE_BYTES,
 } from '@clusterwire/core/peer'
 import {
@@ -31,10 +32,17 @@ import {
   ResponseFlag,
 } from '../wire.js'
 import { Outbox } from './outbox.js'
-import type { Chunk, Done, SocketUser, VirtualSocket } from './virtual-socket.js'
+import { metaOf } from './scope.js'
+import type { Chunk, Done, RequestScope, SocketUser, VirtualSocket } from './virtual-socket.js'
 
 const requestStarted = channel('http.server.request.start')
 const responseFinished = channel('http.server.response.finish')
+
+/** Where a request has come in. */
+export interface Place {
+  readonly socket: VirtualSocket
+  readonly peer: Peer
+}
 
 /** A request that the app is answering. */
 export class Serving implements CalleeEvents, SocketUser {
@@ -42,6 +50,7 @@ export class Serving implements CalleeEvents, SocketUser {
   readonly #res: ServerResponse
   readonly #exchange: IncomingExchange
   readonly #socket: VirtualSocket
+  readonly #peer: Peer
   readonly #outbox: Outbox
   /** The app has been given the request. */
   #entered = false
@@ -53,10 +62,12 @@ export class Serving implements CalleeEvents, SocketUser {
   /** All of the response has left the socket, and the socket has been taken back from it. */
   #finished = false
 
-  constructor(exchange: IncomingExchange, head: ReceivedHead, socket: VirtualSocket) {
+  constructor(exchange: IncomingExchange, head: ReceivedHead, { socket, peer }: Place) {
     const { flags } = head
     this.#exchange = exchange
     this.#socket = socket
+    this.#peer = peer
+    exchange.meta = metaOf(head.headers)
     this.#outbox = new Outbox(exchange)
     this.#received = !exchange.hasUpload
     exchange.events = this
@@ -87,7 +98,9 @@ export class Serving implements CalleeEvents, SocketUser {
     this.#entered = true
     if (requestStarted.hasSubscribers) requestStarted.publish({ request, response, socket, server })
     try {
-      socket.context.runInAsyncScope(emitRequest, undefined, { request, response, flags, server })
+      const emission = { request, response, flags, server }
+      const calls = { peer: this.#peer, exchange: this.#exchange }
+      socket.context.runInAsyncScope(emitFor, undefined, calls, emission)
     } catch (error) {
       // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
       queueMicrotask(() => {
@@ -95,7 +108,7 @@ export class Serving implements CalleeEvents, SocketUser {
       })
     }
     if (body !== undefined) this.#push(body)
-    if (this.#received) completeRequest(request, this.#trailers)
+    if (this.#received) this.#complete()
   }
 
   // What the front tells.
@@ -114,7 +127,7 @@ export class Serving implements CalleeEvents, SocketUser {
   end(): void {
     this.#received = true
     if (!this.#entered) return // The app is still to get it; it will get all of it.
-    completeRequest(this.#req, this.#trailers)
+    this.#complete()
     if (this.#finished) this.#reply()
   }
 
@@ -127,6 +140,11 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   // What the socket tells.
+
+  get scope(): RequestScope {
+    const { signal, deadline } = this.#exchange
+    return { signal, deadline }
+  }
 
   put(chunk: Chunk, encoding: BufferEncoding): void {
     if (this.#res.headersSent) this.#socket.bytesWritten += this.#outbox.put(chunk, encoding)
@@ -197,7 +215,16 @@ export class Serving implements CalleeEvents, SocketUser {
 
   #push(chunk: Buffer): boolean {
     this.#socket.bytesRead += chunk.length
-    return isDumped(this.#req) || this.#req.push(chunk)
+    if (isDumped(this.#req)) return true
+    // What listens to the body may make calls too.
+    if (!this.#peer.nests || this.#peer.scopes === undefined) return this.#req.push(chunk)
+    return this.#peer.scopes.run(this.#exchange, () => this.#req.push(chunk))
+  }
+
+  #complete(): void {
+    const { nests, scopes } = this.#peer
+    if (!nests || scopes === undefined) completeRequest(this.#req, this.#trailers)
+    else scopes.run(this.#exchange, () => completeRequest(this.#req, this.#trailers))
   }
 
   /** Ends the exchange, if that has not been done, and gives the socket back when the response has left it. */
@@ -224,6 +251,23 @@ interface Emission {
   readonly response: ServerResponse
   readonly server: Server
   readonly flags: number
+}
+
+interface Calls {
+  readonly peer: Peer
+  readonly exchange: IncomingExchange
+}
+
+/** Tells the app's server of a request. The calls that are made in there, and those that follow from it, are made for the request. */
+function emitFor({ peer, exchange }: Calls, emission: Emission): void {
+  if (peer.nests) return peer.scopes?.run(exchange, () => emitRequest(emission))
+  // Nobody makes calls yet. If the first client is made in there, it is in the request's scope at once.
+  const outer = peer.enter(exchange)
+  try {
+    emitRequest(emission)
+  } finally {
+    peer.leave(outer)
+  }
 }
 
 /** Tells the app's server of a request, by the event that Node would choose. */

@@ -3,7 +3,7 @@
 
 const TEXT = '[\\t\\x20-\\x7e\\x80-\\xff]*'
 const FIELDS = `(?:[!#$%&'*+\\-.^_\`|~\\w]+:${TEXT}\\r\\n)*`
-const HEAD = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: ${TEXT})?\\r\\n${FIELDS}\\r\\n`)
+const HEAD = new RegExp(`^HTTP/1\\.[01] [2-9]\\d\\d(?: ${TEXT})?\\r\\n${FIELDS}\\r\\n`)
 const INTERIM = new RegExp(`^(?:HTTP/1\\.1 1\\d\\d(?: ${TEXT})?\\r\\n${FIELDS}\\r\\n)+$`)
 
 /** Whether rendered bytes begin with a head as RFC 9112 has it: no bare CR or LF, no control characters, no names that are none. */

@@ -133,7 +133,8 @@ it('calls that an app makes for a request inherit its deadline, its end, and its
   expect(answer.status).toBe(504)
   await until(() => endings.length === 3)
   expect(endings[0]).toEqual({ entered: true, limited: true, meta: { 'x-request-id': 'mine' } })
-  expect(endings).toContain('DeadlineExceededError')
+  // Its own time is up, or that of the request it belongs to: whichever is noticed first.
+  for (const ending of endings.slice(1)) expect(ending).toMatch(/deadline|cancelled/i)
 })
 
 it('a client that goes away cancels the calls that were made for it', async () => {

@@ -40,7 +40,8 @@ export class TimeLimits {
   /** Milliseconds that a request has; `Infinity` for any number. @throws whatever the user's function throws */
   of(request: IncomingMessage): number {
     const own = typeof this.#timeout === 'function' ? this.#timeout(request) : this.#timeout
-    const allowed = own !== undefined && own > 0 ? own : Number.POSITIVE_INFINITY
+    const allowed =
+      own !== undefined && own > 0 && own <= MAX_TIMEOUT ? own : Number.POSITIVE_INFINITY
     const wish = this.#header === undefined ? undefined : request.headers[this.#header]
     if (typeof wish !== 'string' || !/^\d{1,15}$/.test(wish)) return allowed
     return Math.min(allowed, Number(wish), this.#max)

@@ -9,27 +9,21 @@
 // no byte of its response has gone out, and its body is still held.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type ClusterwireError, WorkerLostError } from '@clusterwire/core'
-import type {
-  CallerEvents,
-  Candidate,
-  Frame,
-  Member,
-  OutgoingExchange,
-} from '@clusterwire/core/peer'
+import type { ClusterwireError } from '@clusterwire/core'
+import type { CallerEvents, Candidate, Frame, OutgoingExchange } from '@clusterwire/core/peer'
 import { dataBytes } from '@clusterwire/core/peer'
 import type { RequestHeaders } from '../headers.js'
 import { awaitsContinue, writeInterim } from '../node-internals.js'
 import type { Progress, Waiting } from '../waiting-room.js'
 import {
   encodeRequest,
-  isIdempotent,
   Piece,
   REQUEST,
   RequestFlag,
   type RequestToSend,
   ResponseFlag,
 } from '../wire.js'
+import { Attempts } from './attempts.js'
 import { chooseWorker } from './choice.js'
 import type { ClientConnection, OnConnection } from './connection.js'
 import { Countdown, type TimeLimits } from './deadline.js'
@@ -37,7 +31,6 @@ import type { Desk } from './desk.js'
 import { flagsOf } from './flags.js'
 import { type Amendment, beginsWithHead, isInterim, NOTHING_TO_SAY } from './head.js'
 import { excessOf } from './limits.js'
-import type { Load } from './loads.js'
 import { misrendered, type Refusal, Refusals, refusalFor, refuse, refuseUpload } from './refusal.js'
 import { cutResponse, RelayedStream, relayWhole } from './relay.js'
 import { collect, hasBody, isSmall, Upload } from './upload.js'
@@ -67,16 +60,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   #exchange: OutgoingExchange | undefined
   /** Most responses come in one piece. */
   #stream: RelayedStream | undefined
-  /** The worker has said that the app was given the request. */
-  #begun = false
-  /** Workers that were lost with this request. */
-  #lost: ReadonlySet<Member> | undefined
-  /** How many of them may have begun it. */
-  #casualties = 0
-  /** The part of the worker that has it; `undefined` when none has. */
-  #load: Load | undefined
-  /** When that was given it, on the peer's clock. */
-  #openedAt = 0
+  readonly #attempts: Attempts
   /** `undefined` when it has all the time it wants. */
   #countdown: Countdown | undefined
   /** What the balancer has the client keep. */
@@ -85,6 +69,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
 
   constructor(desk: Desk, { req, res, connection, headers, requestId }: Arrival) {
     this.#desk = desk
+    this.#attempts = new Attempts(desk)
     this.req = req
     this.res = res
     this.client = connection
@@ -141,7 +126,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   }
 
   started(): void {
-    this.#begun = true
+    this.#attempts.started()
   }
 
   data(frame: Frame): void {
@@ -160,7 +145,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
       const first = bytes.toString('latin1', body + 1, end)
       if (!beginsWithHead(first)) return this.error(misrendered())
       this.#stream = new RelayedStream(this.res, first, this.#amendment)
-      this.#desk.responded(this.#load as Load, this.#elapsed, this.res.statusCode)
+      this.#desk.responded(this.#attempts.load, this.#attempts.elapsed, this.res.statusCode)
     }
     this.#stream.take(exchange, frame, body + 1)
   }
@@ -174,13 +159,12 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     // Nothing at all is what an app has said that has destroyed its socket.
     if (whole !== '' && !beginsWithHead(whole)) return this.error(misrendered())
     const amendment = this.#amendment
-    const load = this.#load as Load
-    const ms = this.#elapsed
+    const { load, elapsed } = this.#attempts
     this.#settle()
     try {
       if (stream === undefined) {
         relayWhole(this.res, whole, { amendment, last })
-        this.#desk.responded(load, ms, this.res.statusCode)
+        this.#desk.responded(load, elapsed, this.res.statusCode)
       } else stream.end({ bytes, start: body + 1, end }, last)
     } catch (error) {
       // The client must not wait for the rest. The link that brought the answer is to hear of it.
@@ -196,11 +180,14 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     this.#exchange = undefined
     this.#upload?.detach()
     exchange?.abandon()
-    this.#leave(error)
+    const attempts = this.#attempts
+    attempts.fail(error, this.#stream !== undefined)
     if (this.#stream !== undefined) return this.#cut()
-    if (!this.#mayRetry(error)) return this.#refuse(refusalFor(error, this.#casualties))
+    const held = this.#upload?.repeatable ?? true
+    if (!held || !attempts.mayRepeat(error, this.method))
+      return this.#refuse(refusalFor(error, attempts.casualties))
     this.#desk.counters.retried++
-    if (exchange !== undefined) this.#lost = new Set(this.#lost).add(exchange.member)
+    if (exchange !== undefined) attempts.lose(exchange.member)
     this.#seek()
   }
 
@@ -223,7 +210,7 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   #choose(): Candidate | Progress {
     const { room, onError } = this.#desk
     try {
-      const choice = chooseWorker(this.#desk, this.req, this.#lost)
+      const choice = chooseWorker(this.#desk, this.req, this.#attempts.lost)
       if (typeof choice === 'string') return choice
       this.#cookie = choice.cookie
       return choice.candidate
@@ -239,12 +226,9 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     const introduce = (this.flags & RequestFlag.single) !== 0 || !this.client.isKnownTo(member)
     if (introduce) this.flags |= RequestFlag.introduces
     else this.flags &= ~RequestFlag.introduces
-    this.#begun = false
-    const { loads, peer } = this.#desk
-    this.#openedAt = peer.now()
-    this.#load = loads.enter(member)
+    this.#attempts.enter(member)
     try {
-      const exchange = peer.open<RequestToSend>({
+      const exchange = this.#desk.peer.open<RequestToSend>({
         member,
         ref,
         procedure: REQUEST,
@@ -262,15 +246,6 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     } catch (error) {
       this.error(error as ClusterwireError)
     }
-  }
-
-  #mayRetry(error: ClusterwireError): boolean {
-    if (!(error instanceof WorkerLostError)) return false
-    if (this.#upload !== undefined && !this.#upload.repeatable) return false
-    if (error.started === 'no') return true
-    if (!isIdempotent(this.method)) return !this.#begun
-    this.#casualties++
-    return this.#casualties <= this.#desk.retries && this.#desk.peer.retries.withdraw()
   }
 
   /** Starts the countdown; whether it has any time at all. */
@@ -319,30 +294,13 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     cutResponse(this.res)
   }
 
-  /** No worker has it any more. */
-  #leave(error?: ClusterwireError): void {
-    const load = this.#load
-    if (load === undefined) return
-    this.#load = undefined
-    load.active--
-    if (error === undefined) return
-    load.errors++
-    if (error.code === 'DEADLINE_EXCEEDED' && this.#stream === undefined)
-      this.#desk.observe(load, this.#elapsed)
-  }
-
   #settle(): void {
     this.#over = true
     this.#countdown?.stop()
-    this.#leave()
+    this.#attempts.leave()
     this.client.remove(this)
     this.#upload?.discard()
     this.#desk.settled()
-  }
-
-  /** Milliseconds since a worker was given it. */
-  get #elapsed(): number {
-    return this.#desk.peer.now() - this.#openedAt
   }
 
   get #amendment(): Amendment {

@@ -98,9 +98,15 @@ export class Serving implements CalleeEvents, SocketUser {
     this.#entered = true
     if (requestStarted.hasSubscribers) requestStarted.publish({ request, response, socket, server })
     try {
-      const emission = { request, response, flags, server }
-      const calls = { peer: this.#peer, exchange: this.#exchange }
-      socket.context.runInAsyncScope(emitFor, undefined, calls, emission)
+      const emission: Emission = {
+        request,
+        response,
+        flags,
+        server,
+        peer: this.#peer,
+        exchange: this.#exchange,
+      }
+      socket.context.runInAsyncScope(emitFor, undefined, emission)
     } catch (error) {
       // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
       queueMicrotask(() => {
@@ -251,15 +257,13 @@ interface Emission {
   readonly response: ServerResponse
   readonly server: Server
   readonly flags: number
-}
-
-interface Calls {
   readonly peer: Peer
   readonly exchange: IncomingExchange
 }
 
 /** Tells the app's server of a request. The calls that are made in there, and those that follow from it, are made for the request. */
-function emitFor({ peer, exchange }: Calls, emission: Emission): void {
+function emitFor(emission: Emission): void {
+  const { peer, exchange } = emission
   if (peer.nests) return peer.scopes?.run(exchange, () => emitRequest(emission))
   // Nobody makes calls yet. If the first client is made in there, it is in the request's scope at once.
   const outer = peer.enter(exchange)

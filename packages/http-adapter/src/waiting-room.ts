@@ -39,9 +39,10 @@ export class WaitingRoom {
   /** The last to try found nobody for anyone to go to: who comes now can't either, and must not overtake. */
   #blocked = false
 
+  /** @throws InvalidOptionError */
   constructor(clock: Clock, { limit = 1000, timeout = 5000 }: QueueOptions = {}) {
-    assertCount('limit', limit)
-    assertCount('timeout', timeout)
+    assertRange('limit', limit, Number.POSITIVE_INFINITY)
+    assertRange('timeout', timeout, 2 ** 31 - 1)
     this.#clock = clock
     this.#limit = timeout === 0 ? 0 : limit
     this.#timeout = timeout
@@ -114,7 +115,9 @@ export class WaitingRoom {
   }
 }
 
-function assertCount(name: string, value: number): void {
-  if (!(value >= 0 && value < 2 ** 31))
-    throw new InvalidOptionError(`queue.${name}: a number from 0 to 2^31 is allowed, got ${value}`)
+function assertRange(name: string, value: number, most: number): void {
+  if (!(value >= 0 && value <= most))
+    throw new InvalidOptionError(
+      `queue.${name}: a number from 0 to ${most} is allowed, got ${value}`,
+    )
 }

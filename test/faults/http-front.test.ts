@@ -98,6 +98,14 @@ function tryTo(run: () => void): void {
   }
 }
 
+/** Resolves when every worker is ready again, those that replace a dead one included. */
+async function recovered(child: ChildProcess, dead: number): Promise<void> {
+  await until('every worker', async () => {
+    const { workers } = await stateOf(child)
+    return workers.length === 2 && workers.every((one) => one.state === 'ready' && one.pid !== dead)
+  })
+}
+
 /** Sends one request; the status is 0 when the connection was cut. */
 function send(agent: Agent, port: number, order?: string): Promise<number> {
   return new Promise((resolve) => {
@@ -176,6 +184,7 @@ fault(
     expect(status).toBe(200)
     expect(new Set(begun()).size).toBe(2)
     expect((await stateOf(child)).stats).toMatchObject({ active: 0, retried: 1, refused: 0 })
+    await recovered(child, Number(begun()[0]))
     record({ calls: 1, settled: { answered: 1 }, recoveredMs: performance.now() - struck })
   },
 )
@@ -194,6 +203,7 @@ fault(
     expect(headers['x-clusterwire-reason']).toBe('worker-lost')
     expect(begun()).toHaveLength(1)
     expect((await stateOf(child)).stats).toMatchObject({ active: 0, retried: 0, refused: 1 })
+    await recovered(child, Number(begun()[0]))
     record({ calls: 1, settled: { WORKER_LOST: 1 }, recoveredMs: performance.now() - struck })
   },
 )
@@ -225,6 +235,7 @@ for (const [what, path, head] of [
       expect(await end).toBe('ECONNRESET')
       expect(received).not.toContain('\r\n0\r\n')
       expect((await stateOf(child)).stats).toMatchObject({ active: 0, cut: 1, retried: 0 })
+      await recovered(child, Number(begun()[0]))
       record({ calls: 1, settled: { cut: 1 }, recoveredMs: performance.now() - struck })
     },
   )

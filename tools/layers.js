@@ -27,7 +27,12 @@ const packages = {
         'directory.ts',
         'stats.ts',
       ],
-      ['transports/codec.ts', 'transports/codec/**', 'transports/framing.ts'],
+      [
+        'transports/codec.ts',
+        'transports/codec/**',
+        'transports/framing.ts',
+        'transports/frame-reader.ts',
+      ],
       [
         'transports/lanes.ts',
         'transports/dead-end.ts',
@@ -36,7 +41,8 @@ const packages = {
         'retry-budget.ts',
       ],
       ['incoming.ts', 'outgoing.ts', 'limiter.ts'],
-      ['services.ts'],
+      ['scopes.ts'],
+      ['services.ts', 'requests.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],
       ['middleware.ts'],
       [
@@ -51,6 +57,7 @@ const packages = {
       ['call-site.ts', 'admission.ts', 'audience.ts', 'publisher.ts'],
       ['call.ts'],
       ['stream-call.ts', 'stream-answer.ts'],
+      ['upload-call.ts'],
       ['client.ts', 'handlers.ts', 'topics.ts'],
       ['gather.ts', 'service.ts'],
       ['cluster-peer.ts'],
@@ -77,7 +84,7 @@ const packages = {
         'cluster/watchdog.ts',
         'cluster/watchdog-line.ts',
       ],
-      ['cluster/router.ts', 'cluster/worker-process.ts'],
+      ['cluster/fan-out.ts', 'cluster/router.ts', 'cluster/worker-process.ts'],
       [
         'cluster/events.ts',
         'cluster/gather-stats.ts',
@@ -104,7 +111,7 @@ const packages = {
   },
   'packages/http-adapter/src': {
     rows: [
-      ['wire.ts', 'errors.ts'],
+      ['wire.ts', 'errors.ts', 'upgrade.ts'],
       ['node-internals.ts', 'headers.ts', 'balancer/**', 'waiting-room.ts'],
       ['front/**', 'worker/**'],
       ['index.ts'],

@@ -28,11 +28,23 @@ export class TestCluster {
   #lastId = 0
   #listeners = new Set<() => void>()
 
-  constructor(options: Record<string, unknown> = {}) {
-    const script = fileURLToPath(new URL('../fixtures/primary.js', import.meta.url))
-    this.child = fork(script, [JSON.stringify(options)], {
+  /**
+   * @param wrapper a command that starts the primary's: `['bash', '-c', 'ulimit -n 60; exec "$@"', 'bash']`
+   * @param primary the fixture that is its primary
+   */
+  constructor(
+    options: Record<string, unknown> = {},
+    wrapper: readonly string[] = [],
+    primary = 'primary.js',
+  ) {
+    const [execPath = '', ...execArgv] = [...wrapper, process.execPath]
+    this.child = fork(fixture(primary), [JSON.stringify(options)], {
+      execPath,
+      execArgv,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    // One listener for each answer that is waited for.
+    this.child.setMaxListeners(0)
     this.child.stderr?.on('data', (chunk) => {
       this.stderr += chunk
     })
@@ -88,9 +100,17 @@ export class TestCluster {
   }
 }
 
+/** The path of a file in test/fixtures. */
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
+}
+
 /** Starts a cluster and resolves when its workers are ready. */
-export async function startCluster(options: Record<string, unknown> = {}): Promise<TestCluster> {
-  const cluster = new TestCluster(options)
+export async function startCluster(
+  options: Record<string, unknown> = {},
+  wrapper: readonly string[] = [],
+): Promise<TestCluster> {
+  const cluster = new TestCluster(options, wrapper)
   await cluster.event('started')
   return cluster
 }

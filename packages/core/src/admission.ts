@@ -79,9 +79,9 @@ export function mayTryAgain(
   return error.started === 'no' || (idempotent && peer.retries.withdraw())
 }
 
-/** What something fails with that was never sent in all its time. */
+/** What something fails with whose time was up while it waited on this side: for a worker, or for a schema. */
 export function tooLate(procedure: string): DeadlineExceededError {
-  return new DeadlineExceededError(`${procedure}: its time was up before it could be sent`, {
+  return new DeadlineExceededError(`${procedure}: its time was up while it was waiting here`, {
     procedure,
   })
 }

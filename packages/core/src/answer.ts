@@ -139,15 +139,14 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
     if (exchange.over) return this.#limiter?.leave() // It was given up while it waited for its turn.
     this.#tell('handle.start', exchange)
-    const peer = this.#peer
-    peer.handled++
+    this.#peer.handled++
     exchange.running = true
+    const { scopes } = this.#peer
     // With what comes of it: a generator runs when its values are asked for.
-    if (peer.nests)
-      return peer.scopes?.run(exchange, () => this.#runHandler(exchange, input, context))
-    const outer = peer.enter(exchange)
+    if (scopes.active) return scopes.run(exchange, () => this.#runHandler(exchange, input, context))
+    const outer = scopes.entered(exchange)
     this.#runHandler(exchange, input, context)
-    peer.leave(outer)
+    scopes.left(outer)
   }
 
   /** Never throws. */
@@ -182,6 +181,11 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     this.#limiter?.leave()
   }
 
+  /** The handler has given something that nobody waits for any more. */
+  protected unwanted(exchange: IncomingExchange, _result: unknown): void {
+    this.#tell('handle.end', exchange)
+  }
+
   /** The handler's whole answer has been given. */
   protected done(exchange: IncomingExchange): void {
     this.#tally.succeeded(this.#peer.now() - exchange.arrivedAt)
@@ -209,7 +213,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
   #give(exchange: IncomingExchange, result: unknown, context: Context): void {
     let rest: Promise<void> | undefined
     try {
-      if (exchange.over) this.#tell('handle.end', exchange)
+      if (exchange.over) this.unwanted(exchange, result)
       else rest = this.give(exchange, result, context)
     } catch (error) {
       this.refuse(exchange, error)

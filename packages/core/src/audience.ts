@@ -23,6 +23,8 @@ export class Audience {
   readonly #topic: Named<Topic>
   readonly #refuse: Refuse
   readonly #queues = new Set<SubscriberQueue>()
+  /** The highest version of a retained topic that has come. */
+  #version = 0
   /** Values that have come. */
   #arrived = 0
   /** Values about which the schema has been asked and has not answered. */
@@ -67,6 +69,9 @@ export class Audience {
 
   /** Hands a value to all; `undefined` when they are done already. One that throws does not keep the value from the others. */
   receive(value: unknown, delivery: Delivery): Promise<void> | undefined {
+    // It has come already, as it was published, between this subscription and the router's hearing of it.
+    if (delivery.retained && delivery.version <= this.#version) return undefined
+    this.#version = Math.max(this.#version, delivery.version)
     const order = ++this.#arrived
     let checked: unknown
     try {

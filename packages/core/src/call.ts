@@ -15,7 +15,6 @@ import {
   OverloadedError,
   UnimplementedError,
 } from './errors.js'
-import { isPlain } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { IncomingExchange } from './incoming.js'
 import type { CallOptions } from './infer.js'
@@ -39,6 +38,7 @@ export function call(request: CallRequest): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const running = new Call(request, resolve, reject)
     const { route, input, isValid } = request
+    running.assertWanted()
     if (isValid === true) return running.start()
     const checked = validate(route.member.input, input, route.refuseInput)
     // What is sent is what the caller gave: the handler's side applies the schema's transforms, and only it.
@@ -92,9 +92,7 @@ class Call implements CallerEvents, Applicant {
     return !(this.#first instanceof OverloadedError)
   }
 
-  /** @throws what can be told before anything is sent */
   start(): void {
-    this.#assertWanted()
     this.#begin(this.#begunAt)
     if (!this.#settled) this.#heed()
   }
@@ -102,7 +100,6 @@ class Call implements CallerEvents, Applicant {
   /** The same when an asynchronous schema accepts the input, which may take no longer than the call. */
   async startWhen(accepted: Promise<unknown>): Promise<void> {
     const { member, peer } = this.route
-    this.#assertWanted()
     this.#heed()
     const late = () => this.#giveUp(tooLate(member.name))
     this.#onRelease(peer.clock.after(this.deadline - this.#begunAt, late))
@@ -139,13 +136,15 @@ class Call implements CallerEvents, Applicant {
     const { member: procedure } = route
     const served = this.#served
     // The handler has validated its answer, but by another version of the contract.
-    if (served === undefined || !route.differs(served) || !isPlain(procedure.output))
-      return this.#succeed(value)
+    if (served === undefined || !route.differsInOutput(served)) return this.#succeed(value)
     const refuse: Refuse = (issues) => route.incompatible(served, 'output', issues)
-    new Promise((resolve) => resolve(validate(procedure.output, value, refuse))).then(
-      (valid) => this.#succeed(valid),
-      (error: ClusterwireError) => this.fail(error),
-    )
+    try {
+      const valid = validate(procedure.output, value, refuse)
+      if (valid instanceof Promise) this.#succeedWhen(valid)
+      else this.#succeed(valid)
+    } catch (error) {
+      this.fail(error as ClusterwireError)
+    }
   }
 
   error(error: ClusterwireError): void {
@@ -172,7 +171,8 @@ class Call implements CallerEvents, Applicant {
     this.#reject(told)
   }
 
-  #assertWanted(): void {
+  /** @throws CancelledError or DeadlineExceededError when nobody wants the answer any more */
+  assertWanted(): void {
     const { name: procedure } = this.route.member
     const up = givenUp(procedure, this.#request.options.signal, this.#scope)
     if (up !== undefined) throw up
@@ -219,6 +219,17 @@ class Call implements CallerEvents, Applicant {
     this.route.tally.succeeded(this.route.peer.now() - this.#begunAt)
     this.#tell('call.end')
     this.#resolve(value)
+  }
+
+  /** An asynchronous schema may take no longer than the call. */
+  #succeedWhen(valid: Promise<unknown>): void {
+    const { member, peer } = this.route
+    const late = () => this.fail(tooLate(member.name))
+    this.#onRelease(peer.clock.after(Math.max(0, this.deadline - peer.now()), late))
+    valid.then(
+      (value) => this.#succeed(value),
+      (error: ClusterwireError) => this.fail(error),
+    )
   }
 
   #tell(name: 'call.start' | 'call.end' | 'call.error', error?: unknown): void {

@@ -6,7 +6,8 @@ import type { CallOptions, Client } from './infer.js'
 import { aroundCall, aroundStream } from './middleware.js'
 import type { Peer } from './peer.js'
 import { checkTarget, Route, type Target, type Turn } from './routing.js'
-import { awaitable, callStream } from './stream-call.js'
+import { callStream } from './stream-call.js'
+import { awaitable } from './upload-call.js'
 
 /** Makes the clients of one peer. */
 export class Clients {
@@ -79,6 +80,6 @@ function streamMethodOf(
   )
   return (input, options = {}) => {
     const values = begin(input, options)
-    return stream.upload === undefined ? values : Object.assign(values, awaitable(values))
+    return stream.upload === undefined ? values : awaitable(stream, values)
   }
 }

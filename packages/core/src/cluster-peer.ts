@@ -79,7 +79,7 @@ export class ClusterPeer implements PeerInfo {
    */
   client<C extends Contract>(contract: C, target: Target = {}): Client<C> {
     assertContract(contract)
-    this.peer.nest()
+    this.peer.scopes.activate()
     return this.#clients.create(contract, target)
   }
 
@@ -91,7 +91,7 @@ export class ClusterPeer implements PeerInfo {
    */
   all<C extends Contract>(contract: C, options: Pick<Target, 'use'> = {}): GatherClient<C> {
     assertContract(contract)
-    this.peer.nest()
+    this.peer.scopes.activate()
     return gatherClient(this.peer, contract, options)
   }
 
@@ -181,7 +181,8 @@ export class ClusterPeer implements PeerInfo {
       ...second,
       onDisconnect: (error) => values.fail(error),
     })
-    const forget = this.peer.onClose(() => values.return())
+    // What has come before is still the loop's.
+    const forget = this.peer.onClose(() => handle.queue.whenIdle(() => values.return()))
     return withDropped(values, handle.queue)
   }
 

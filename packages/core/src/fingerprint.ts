@@ -29,47 +29,57 @@ interface ZodDescription {
 /** Fingerprints that were computed: a member never changes, and describing a schema takes about 0.2 ms. */
 const known = new WeakMap<object, string>()
 
+/** What separates the two halves. */
+const SEPARATOR = '.'
+
 /**
- * Computes a fingerprint from the JSON form of a member's schemas. Empty when a schema can't describe itself: such a member is taken to be
- * the same on both sides, and only validation tells.
+ * Computes a fingerprint from the JSON form of a member's schemas, in two halves: what it is sent, and what it gives. A half is empty when a
+ * schema in it can't describe itself: in that, all versions are taken to be the same, and only validation tells.
  */
 export function fingerprintOf(member: Named<Procedure> | Named<Stream>): string {
   let fingerprint = known.get(member)
   if (fingerprint === undefined) {
-    fingerprint = compute(member)
+    fingerprint = [half(() => requestOf(member)), half(() => outputOf(member))].join(SEPARATOR)
     known.set(member, fingerprint)
   }
   return fingerprint
 }
 
-function compute(member: Named<Procedure> | Named<Stream>): string {
+/** Whether two fingerprints are certainly of different versions. */
+export function differ(
+  one: string,
+  other: string,
+  part: 'anything' | 'output' = 'anything',
+): boolean {
+  const [oneIn, oneOut] = one.split(SEPARATOR)
+  const [otherIn, otherOut] = other.split(SEPARATOR)
+  const output = isOther(oneOut, otherOut)
+  return part === 'output' ? output : output || isOther(oneIn, otherIn)
+}
+
+function isOther(one = '', other = ''): boolean {
+  return one !== other && one !== '' && other !== ''
+}
+
+function half(describeIt: () => unknown): string {
   try {
-    const upload = member.kind === 'stream' ? describe(member.upload, 'input') : null
-    const errors = Object.entries(member.errors).map(([code, schema]) => [
-      code,
-      describe(schema, 'input'),
-    ])
-    const parts = [
-      member.kind,
-      describe(member.input, 'input'),
-      upload,
-      describe(member.output, 'input'),
-      errors,
-    ]
-    return hash(JSON.stringify(parts, sortKeys))
+    return hash(JSON.stringify(describeIt(), sortKeys))
   } catch {
-    return '' // A schema of another library, or one that recurs: validation alone decides then.
+    return '' // A schema of another library, or one that recurs.
   }
 }
 
-/** Whether the values that a schema gives are values that it takes: it changes nothing, so it can be applied twice. */
-export function isPlain(schema: AnySchema | undefined): boolean {
-  try {
-    const [input, output] = [describe(schema, 'input'), describe(schema, 'output')]
-    return JSON.stringify(input, leaveOpen) === JSON.stringify(output, leaveOpen)
-  } catch {
-    return false
-  }
+function requestOf(member: Named<Procedure> | Named<Stream>): unknown {
+  const upload = member.kind === 'stream' ? describe(member.upload, 'input') : null
+  const errors = Object.entries(member.errors).map(([code, schema]) => [
+    code,
+    describe(schema, 'input'),
+  ])
+  return [member.kind, describe(member.input, 'input'), upload, errors]
+}
+
+function outputOf({ output }: Named<Procedure> | Named<Stream>): unknown {
+  return [describe(output, 'input'), describe(output, 'output')]
 }
 
 function describe(schema: AnySchema | undefined, side: Side): unknown {
@@ -77,11 +87,6 @@ function describe(schema: AnySchema | undefined, side: Side): unknown {
   const { jsonSchema } = schema['~standard'] as SelfDescribing
   if (jsonSchema === undefined) throw new TypeError('the schema can not describe itself')
   return jsonSchema[side](OPTIONS)
-}
-
-/** An object that drops keys it does not know says that its output has no others: that changes nothing when it is done twice. */
-function leaveOpen(key: string, value: unknown): unknown {
-  return key === 'additionalProperties' && value === false ? undefined : value
 }
 
 /** The order of an object's keys means nothing, here and where JSON Schema lists those that must be there. */

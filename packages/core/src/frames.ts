@@ -30,7 +30,7 @@ export const EVERYONE = 0xffff_ffff
 export const FrameType = {
   /** member → router, first on every link. `arg`: protocol version. Body: {@link Hello}. */
   hello: 1,
-  /** router → member, the answer to hello. Body: {@link Welcome}. */
+  /** router → member, the answer to hello, in one frame for each member that is there. `arg`: how many follow. Body: {@link Welcome}. */
   welcome: 2,
   /** member → router → members: what a member serves and listens to, and its state. Body: {@link Announcement}. */
   announce: 3,
@@ -135,7 +135,7 @@ export interface MemberDescription {
   readonly procedures: readonly ServedProcedure[]
 }
 
-/** The router's answer to hello. */
+/** The router's answer to hello, or a part of it. */
 export interface Welcome {
   readonly number: number
   readonly members: readonly MemberDescription[]

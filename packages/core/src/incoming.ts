@@ -18,16 +18,6 @@ export interface CalleeEvents {
   drain?(): void
 }
 
-/** Knows which request the running code is handling (an AsyncLocalStorage is one). */
-export interface ScopeStore {
-  run<T>(scope: IncomingExchange, code: () => T): T
-  /** From here on, and in what follows from it; `undefined` leaves the scope. */
-  enterWith(scope: IncomingExchange | undefined): void
-  /** Costs nothing from here on, until it is used again. */
-  disable(): void
-  getStore(): IncomingExchange | undefined
-}
-
 /** What a callee keeps of each peer that calls it. */
 export class Caller {
   readonly member: Member

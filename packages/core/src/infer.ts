@@ -123,7 +123,9 @@ export type StreamMethod<S extends Stream> = S['upload'] extends AnySchema
 export type Uploadable<T> = AsyncIterable<T> | Iterable<T>
 
 /** A running stream with an upload: `await` it for its only value, or iterate over its values. */
-export interface UploadCall<T> extends AsyncIterableIterator<T>, PromiseLike<T> {}
+export interface UploadCall<T>
+  extends AsyncIterableIterator<T>,
+    Pick<Promise<T>, 'then' | 'catch' | 'finally'> {}
 
 /** What to do with a value for a subscriber whose queue is full. */
 export type Overflow = 'drop-oldest' | 'drop-newest' | 'disconnect'
@@ -199,7 +201,10 @@ export type ReceiptEnd = 'complete' | 'quorum' | 'first' | 'timeout'
 export interface Receipt<T = undefined> extends Iterable<Outcome<T>> {
   readonly outcomes: readonly Outcome<T>[]
   readonly ended: ReceiptEnd
-  /** Whether no member that lives missed it: each outcome is `applied`, `exited` or `no-subscriber`. */
+  /**
+   * Whether no member that lives missed it: each outcome is `applied`, `exited` or `no-subscriber`. So it is true as well when nobody was there;
+   * `values` says how many have answered.
+   */
   readonly ok: boolean
   /** The values of those that applied it. */
   readonly values: readonly T[]

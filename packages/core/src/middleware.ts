@@ -154,14 +154,19 @@ class LateStream implements Values {
   async next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#left) return { value: undefined, done: true }
     this.#values ??= this.#begin()
-    const values = await this.#values
-    return (await values.next()) as IteratorResult<unknown, undefined>
+    try {
+      const values = await this.#values
+      return (await values.next()) as IteratorResult<unknown, undefined>
+    } catch (error) {
+      this.#left = true // As a generator that has thrown.
+      throw error
+    }
   }
 
+  /** Waits for nothing: middleware may take long to give the values that are not wanted any more. */
   async return(): Promise<IteratorResult<unknown, undefined>> {
     this.#left = true
-    const values = await this.#values
-    await values?.return?.()
+    this.#values?.then((values) => values.return?.()).catch(() => {}) // Nobody reads what that could say.
     return { value: undefined, done: true }
   }
 

@@ -12,7 +12,7 @@ const MAX_DEPTH = 16
 
 /** The request that is being handled where a call is made. What a handler leaves running after its answer is on its own. */
 export function scopeOf({ scopes }: Peer): IncomingExchange | undefined {
-  const scope = scopes?.getStore()
+  const scope = scopes.current
   return scope?.over === true && !scope.signal.aborted ? undefined : scope
 }
 

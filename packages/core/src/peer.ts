@@ -3,14 +3,14 @@
 
 import type { Channel, Channels } from './channels.js'
 import { Directory, type Member } from './directory.js'
-import { OverloadedError, PeerClosedError, ProtocolError } from './errors.js'
-import { type Exchanger, send } from './exchange.js'
-import { describeError, nameProcedure } from './failure.js'
+import { PeerClosedError, ProtocolError } from './errors.js'
+import type { Exchanger } from './exchange.js'
+import { describeError } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
-import type { IncomingExchange, ScopeStore } from './incoming.js'
-import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
-import { PendingTable } from './pending.js'
+import type { OutgoingExchange, Request } from './outgoing.js'
+import { Requests } from './requests.js'
 import { RetryBudget } from './retry-budget.js'
+import { type ScopeStore, Scopes } from './scopes.js'
 import { type ExchangeHandler, Services } from './services.js'
 import { type PeerData, Stats } from './stats.js'
 import type { Clock, Link } from './transport.js'
@@ -34,6 +34,8 @@ export interface PeerOptions {
   readonly callSites?: boolean | undefined
   /** Knows which request the running code is handling. Without one, nested calls inherit nothing. */
   readonly scopes?: ScopeStore | undefined
+  /** Whether that costs so little that it is used before there is any client. Default `false` */
+  readonly scopesAreCheap?: boolean | undefined
   /** Told of what happens here. */
   readonly channels?: Channels | undefined
   /** Bytes that may wait for a link whose other side does not read; beyond them calls fail with `OVERLOADED`. Default 64 MiB */
@@ -46,12 +48,10 @@ export type PublicationReceiver = (frame: Frame) => void
 /** What was dropped, and why: each is harmless alone, and a sign of trouble in number. */
 export interface PeerCounters {
   /** Answers that came after their call had timed out or been cancelled. */
-  late: number
+  readonly late: number
   /** Frames of other workers that broke the rules. (One of an adjacent peer ends its link instead.) */
-  violations: number
+  readonly violations: number
 }
-
-const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 
 /** A peer. */
 export class Peer implements Exchanger {
@@ -60,32 +60,30 @@ export class Peer implements Exchanger {
   readonly clock: Clock
   readonly directory: Directory = new Directory()
   readonly stacks: boolean
-  /**
-   * Whether handlers run in a scope, so that the calls which they make inherit from the request. Only from this peer's first client (or broadcast) on:
-   * before that nobody makes any, and scopes cost a fifth of a handler's throughput on Node 20 (docs/performance.md).
-   */
-  nests = false
-  /** The request whose handler is being entered, until the first client is made. */
-  #entering: IncomingExchange | undefined
+  /** Which request the running code is handling. */
+  readonly scopes: Scopes
   /** What it has called and answered, and how that went. */
   readonly stats: Stats = new Stats()
   /** Requests whose handlers were entered. */
   handled = 0
   abandoned = 0
-  readonly counters: PeerCounters = { late: 0, violations: 0 }
+  readonly counters: PeerCounters
+  #violations = 0
   /** Calls that wait for a worker to get ready. */
   readonly waiting: WaitingRoom
   readonly retries: RetryBudget = new RetryBudget()
   /** Set by topics.ts. */
   onPublication: PublicationReceiver | undefined
+  /** Set by topics.ts: told of a frame about a broadcast from here that can't be read. */
+  onBrokenReceipt: ((frame: Frame, error: ProtocolError) => void) | undefined
   readonly #options: PeerOptions
-  readonly #maxQueuedBytes: number
-  readonly #pending: PendingTable<OutgoingExchange>
+  readonly #requests: Requests
   readonly #services: Services
   readonly #closeListeners = new Set<() => void>()
   /** Asked whenever an exchange that is served here ends. */
   readonly #answeredListeners = new Set<() => void>()
-  #closed: PeerClosedError | undefined
+  /** Why it is closed; undefined when it is not. */
+  #closed: { readonly why: string; readonly cause: Error | undefined } | undefined
 
   constructor(options: PeerOptions) {
     this.id = options.id
@@ -93,8 +91,12 @@ export class Peer implements Exchanger {
     this.clock = options.clock
     this.stacks = options.stacks ?? true
     this.#options = options
-    this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
-    this.#pending = new PendingTable(options.clock)
+    this.scopes = new Scopes(options.scopes, options.scopesAreCheap ?? false)
+    this.#requests = new Requests(this, options.maxQueuedBytes)
+    this.counters = Object.defineProperties({} as PeerCounters, {
+      late: { get: () => this.#requests.late, enumerable: true },
+      violations: { get: () => this.#violations, enumerable: true },
+    })
     this.#services = new Services(this, this.directory)
     this.waiting = new WaitingRoom(options.clock, this.directory)
     this.directory.onChange((gone, ready) => {
@@ -105,7 +107,7 @@ export class Peer implements Exchanger {
 
   /** Exchanges begun here that have not ended. */
   get pending(): number {
-    return this.#pending.size + this.waiting.size
+    return this.#requests.size + this.waiting.size
   }
 
   /** Exchanges of others that have not been answered. */
@@ -123,10 +125,6 @@ export class Peer implements Exchanger {
 
   get channels(): Channels | undefined {
     return this.#options.channels
-  }
-
-  get scopes(): ScopeStore | undefined {
-    return this.#options.scopes
   }
 
   now(): number {
@@ -151,27 +149,6 @@ export class Peer implements Exchanger {
     if (this.#closed === undefined) this.#options.announce(change)
   }
 
-  /** This peer makes a client: from now on, handlers run in a scope. The one that makes it is in its own at once. */
-  nest(): void {
-    const { scopes } = this.#options
-    if (this.nests || scopes === undefined) return
-    this.nests = true
-    if (this.#entering !== undefined) scopes.enterWith(this.#entering)
-  }
-
-  /** A handler is entered without a scope, which it gets if it makes the first client before it first waits. Returns what `leave` is to be told. */
-  enter(exchange: IncomingExchange): IncomingExchange | undefined {
-    const outer = this.#entering
-    this.#entering = exchange
-    return outer
-  }
-
-  /** It has got to where it waits, or to its end. */
-  leave(outer: IncomingExchange | undefined): void {
-    this.#entering = outer
-    if (this.nests) this.scopes?.enterWith(outer)
-  }
-
   /**
    * Serves a procedure: `handle` gets every request for it.
    *
@@ -192,39 +169,7 @@ export class Peer implements Exchanger {
    */
   open<T>(request: Request<T>): OutgoingExchange {
     this.assertOpen()
-    const { member, procedure } = request
-    const link = this.linkTo(member)
-    if (link.queued > this.#maxQueuedBytes)
-      throw new OverloadedError(
-        `${procedure}: ${link.queued} bytes wait for ${member} already, which does not read fast enough; try again later`,
-        { procedure },
-      )
-    const exchange = new OutgoingExchange(this, this.#pending.nextId(), request)
-    const head = {
-      type: FrameType.open,
-      flags: (request.upload ? Flag.upload : 0) | (request.origin === undefined ? 0 : Flag.meta),
-      ref: request.ref,
-      to: member.number,
-      from: this.number,
-      id: exchange.id,
-      arg: Math.ceil(request.timeout),
-    }
-    try {
-      send(link, head, encodeRequest, request)
-    } catch (error) {
-      throw nameProcedure(procedure, error)
-    }
-    this.#pending.add(exchange)
-    member.pending++
-    // Died between the choice and here: nothing will ever say so again. Told when its caller holds the exchange.
-    if (member.state === 'gone') queueMicrotask(() => exchange.lost('no', 'it was gone already'))
-    return exchange
-  }
-
-  ended(exchange: OutgoingExchange): boolean {
-    if (!this.#pending.remove(exchange.id)) return false
-    exchange.uncount()
-    return true
+    return this.#requests.open(request)
   }
 
   /**
@@ -239,10 +184,10 @@ export class Peer implements Exchanger {
         break
       case FrameType.reply:
       case FrameType.error:
-        this.#waiting(frame)?.settle(frame)
+        this.#requests.find(frame)?.settle(frame)
         break
       case FrameType.started:
-        this.#waiting(frame)?.events.started?.()
+        this.#requests.find(frame)?.events.started?.()
         break
       case FrameType.data:
         this.#data(frame)
@@ -271,19 +216,20 @@ export class Peer implements Exchanger {
    * blame, and to end it would let any worker end any other.
    */
   violated(frame: Frame, cause: unknown): void {
-    this.counters.violations++
+    this.#violations++
     const why = cause instanceof Error ? cause.message : String(cause)
     const error = new ProtocolError(`Peer ${frame.from} broke the protocol: ${why}`, { cause })
-    if (frame.type === FrameType.open) this.#services.peek(frame)?.fail(describeError(error))
+    if (frame.type === FrameType.publish) return // It belongs to nothing that is waited for here.
+    if (frame.type === FrameType.receivers || frame.type === FrameType.applied)
+      this.onBrokenReceipt?.(frame, error)
+    else if (frame.type === FrameType.open) this.#services.peek(frame)?.fail(describeError(error))
     else if ((frame.flags & Flag.toCallee) !== 0) this.#services.peek(frame)?.cancel(error)
-    else if (this.#pending.get(frame.id)?.member.number === frame.from)
-      this.#pending.get(frame.id)?.cancel(error)
+    else this.#requests.peek(frame)?.cancel(error)
   }
 
   /** A frame of ours was certainly never handed over. */
   returned(frame: Frame): void {
-    if (frame.type === FrameType.open)
-      this.#pending.get(frame.id)?.lost('no', 'the request was still queued here')
+    this.#requests.returned(frame)
   }
 
   /** A member is gone: its requests end, and nothing is asked of it any more. What has been asked may still come back unread. */
@@ -295,8 +241,7 @@ export class Peer implements Exchanger {
   /** A member is gone, and nothing of what was asked of it will come back: every exchange with it ends now. */
   gone(number: number, why: string): void {
     this.departed(number)
-    for (const exchange of this.#pending.select((one) => one.member.number === number))
-      exchange.lost('unknown', why)
+    this.#requests.gone(number, why)
   }
 
   answered(): void {
@@ -324,42 +269,51 @@ export class Peer implements Exchanger {
     return () => this.#closeListeners.delete(listener)
   }
 
-  /** Ends every exchange. Nothing goes out or comes in any more. */
-  close(why: string, cause?: Error): void {
+  /** Ends every exchange with `PEER_CLOSED`, which their handlers are told. Nothing else goes out or comes in any more. */
+  close(why: string): void {
+    this.#end(why, undefined, (exchange) => exchange.cancel(this.#closedError(exchange.procedure)))
+  }
+
+  /** The link to all others has ended: every exchange is lost, `unsent` certainly before it was handed over. */
+  cutOff(why: string, cause: Error | undefined, unsent: Iterable<Frame>): void {
+    const returned = new Set([...unsent].map(({ type, id }) => (type === FrameType.open ? id : 0)))
+    this.#end(why, cause, (exchange) =>
+      exchange.lost(returned.has(exchange.id) ? 'no' : 'unknown', why),
+    )
+  }
+
+  #end(why: string, cause: Error | undefined, settle: (exchange: OutgoingExchange) => void): void {
     if (this.#closed !== undefined) return
-    this.#closed = new PeerClosedError(`This peer is closed: ${why}`, cause && { cause })
-    this.waiting.close(this.#closed)
+    this.#closed = { why, cause }
+    this.waiting.close((procedure) => this.#closedError(procedure))
     // First: it is this peer that goes, and not, as the next step has it, all the others.
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()
     for (const member of this.directory.all()) this.departed(member.number)
-    for (const exchange of this.#pending.select(() => true)) exchange.lost('unknown', why)
-    this.#pending.close()
-    // On Node 20, each one that is left costs every promise of the process something.
-    this.scopes?.disable()
+    this.#requests.close(settle)
+    this.scopes.close()
   }
 
   assertOpen(): void {
-    if (this.#closed !== undefined) throw this.#closed
+    if (this.#closed !== undefined) throw this.#closedError()
+  }
+
+  #closedError(procedure?: string): PeerClosedError {
+    const { why, cause } = this.#closed as { why: string; cause: Error | undefined }
+    const about = procedure === undefined ? '' : `${procedure}: `
+    return new PeerClosedError(`${about}this peer is closed: ${why}`, {
+      procedure,
+      ...(cause && { cause }),
+    })
   }
 
   #tellOf(channel: Channel | undefined, { number, id }: Member): void {
     if (channel?.hasSubscribers) channel.publish({ peer: this.number, number, id })
   }
 
-  #waiting(frame: Frame): OutgoingExchange | undefined {
-    const exchange = this.#pending.get(frame.id)
-    if (exchange !== undefined && exchange.member.number === frame.from) return exchange
-    if (frame.id > this.#pending.lastId || exchange !== undefined)
-      throw new ProtocolError(
-        `Peer ${frame.from} answered exchange ${frame.id}, which it was not asked`,
-      )
-    if (frame.type === FrameType.reply || frame.type === FrameType.error) this.counters.late++
-    return undefined
-  }
-
   #data(frame: Frame): void {
-    const exchange = frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#waiting(frame)
+    const exchange =
+      frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#requests.find(frame)
     if (exchange === undefined) return // It was cancelled while this was on its way.
     if (!exchange.admit(frame))
       throw new ProtocolError(
@@ -369,7 +323,8 @@ export class Peer implements Exchanger {
   }
 
   #credit(frame: Frame): void {
-    const exchange = frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#waiting(frame)
+    const exchange =
+      frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#requests.find(frame)
     if (exchange?.credit(frame.arg)) exchange.events?.drain?.()
   }
 }

@@ -9,6 +9,7 @@ import {
   InvalidOptionError,
   OverloadedError,
   PeerClosedError,
+  type ProtocolError,
 } from './errors.js'
 import { send } from './exchange.js'
 import { nameProcedure, reviveFailure } from './failure.js'
@@ -73,7 +74,7 @@ export class Publisher {
         `${topic.name}: "timeout" must be more than 0 and at most ${MAX_TIMEOUT} milliseconds, got ${String(timeout)}`,
       )
     this.#peer.assertOpen()
-    this.#peer.nest()
+    this.#peer.scopes.activate()
     const scope = scopeOf(this.#peer)
     const up = givenUp(topic.name, signal, scope)
     if (up !== undefined) throw up
@@ -111,6 +112,11 @@ export class Publisher {
           ? undefined
           : reviveFailure(body, broadcast.topic, `worker ${frame.from}`),
       )
+  }
+
+  /** What a member says of a broadcast can't be read: it has failed there, as far as anybody can tell. */
+  broken({ id, from }: Frame, error: ProtocolError): void {
+    this.#broadcasts.get(id)?.applied(from, error)
   }
 
   close(): void {

@@ -8,7 +8,7 @@ import {
   NoWorkerError,
   UnimplementedError,
 } from './errors.js'
-import { fingerprintOf } from './fingerprint.js'
+import { differ, fingerprintOf } from './fingerprint.js'
 import { PRIMARY } from './frames.js'
 import type { ClientMiddleware } from './middleware.js'
 import type { Peer } from './peer.js'
@@ -74,8 +74,12 @@ export class Route<M extends Named<Procedure> | Named<Stream> = Named<Procedure>
 
   /** Whether it is another version of the procedure that would answer, or has. */
   differs({ fingerprint }: Candidate): boolean {
-    const own = this.fingerprint
-    return fingerprint !== own && fingerprint !== '' && own !== ''
+    return fingerprint !== this.fingerprint && differ(fingerprint, this.fingerprint)
+  }
+
+  /** Whether what that version gives may be something else than this one expects. */
+  differsInOutput({ fingerprint }: Candidate): boolean {
+    return fingerprint !== this.fingerprint && differ(fingerprint, this.fingerprint, 'output')
   }
 
   /** What to fail with when it is, and a value does not fit. `what`: the value's kind. */

@@ -7,7 +7,7 @@ import type { IncomingExchange } from './incoming.js'
 import type { ErrorMakers } from './infer.js'
 import { encodeValue } from './transports/codec.js'
 import { refuseRequest, refuseResponse, validate } from './validate.js'
-import { Inbox, Outbox, readData, Unfit } from './values.js'
+import { closeSource, Inbox, Outbox, readData, Unfit } from './values.js'
 
 /** Answers one stream. */
 export class StreamAnswer extends Answer<Named<Stream>> {
@@ -46,6 +46,11 @@ export class StreamAnswer extends Answer<Named<Stream>> {
     const { unfit } = context
     if (unfit !== undefined && unfit.error === thrown) this.refuse(exchange, thrown)
     else super.threw(exchange, thrown, context)
+  }
+
+  protected override unwanted(exchange: IncomingExchange, result: unknown): void {
+    super.unwanted(exchange, result)
+    if (isMany(result)) closeSource(result)
   }
 
   async #send(

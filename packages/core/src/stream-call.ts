@@ -12,23 +12,21 @@ import {
   DeadlineExceededError,
   InvalidOptionError,
   InvalidRequestError,
-  InvalidResponseError,
   NoWorkerError,
   OverloadedError,
   UnimplementedError,
 } from './errors.js'
 import { dataBytes } from './exchange.js'
 import { nameProcedure } from './failure.js'
-import { isPlain } from './fingerprint.js'
 import type { Frame } from './frames.js'
 import type { IncomingExchange } from './incoming.js'
-import type { CallOptions, UploadCall } from './infer.js'
+import type { CallOptions } from './infer.js'
 import { givenUp, onGivenUp, originOf, scopeOf } from './origin.js'
 import type { CallerEvents, OutgoingExchange } from './outgoing.js'
 import type { Route } from './routing.js'
 import { encodeValue } from './transports/codec.js'
 import { type Refuse, refuseRequest, validate } from './validate.js'
-import { Inbox, Outbox, readData, Unfit } from './values.js'
+import { closeSource, Inbox, Outbox, readData, Unfit } from './values.js'
 
 /** How one stream differs from what its contract says. */
 export interface StreamOptions extends CallOptions {
@@ -110,7 +108,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     if (this.#deadline <= now) throw tooLate(stream.name)
     const unlimited = this.#deadline === Number.POSITIVE_INFINITY
     this.#served = candidate
-    this.#foreign = this.route.differs(candidate) && isPlain(stream.output)
+    this.#foreign = this.route.differsInOutput(candidate)
     this.#exchange = peer.open({
       member: candidate.member,
       ref: candidate.ref,
@@ -162,6 +160,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     const nobody = error instanceof NoWorkerError || error instanceof UnimplementedError
     const told = nobody ? (this.#first ?? error) : error
     this.#exchange?.abandon()
+    if (this.#outbox === undefined) closeSource(this.#request.options.upload)
     this.#settle()
     this.route.tally.failed(told instanceof ClusterwireError ? told.code : 'CANCELLED')
     this.#tell('stream.error', told)
@@ -239,13 +238,17 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       // As with a request: what is sent is what the caller gave.
       return valid instanceof Promise ? valid.then(() => value) : value
     }
-    this.#outbox.send(source, check).then(
-      (all) => all && exchange.end(),
-      (thrown: unknown) => {
-        const unfit = Unfit.in(thrown)
-        this.fail(unfit === undefined ? thrown : nameProcedure(stream.name, unfit.error))
-      },
-    )
+    const outbox = this.#outbox
+    // It may be begun from somewhere else than where the stream was asked for.
+    this.route.peer.scopes.run(this.#scope, () => {
+      outbox.send(source, check).then(
+        (all) => all && exchange.end(),
+        (thrown: unknown) => {
+          const unfit = Unfit.in(thrown)
+          this.fail(unfit === undefined ? thrown : nameProcedure(stream.name, unfit.error))
+        },
+      )
+    })
   }
 
   /** Another version of the contract may have let a value pass that this one does not. */
@@ -257,11 +260,24 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     const refuse: Refuse = (issues) =>
       route.incompatible(this.#served as Candidate, 'output', issues)
     try {
-      return { value: await validate(route.member.output, result.value, refuse), done: false }
+      const valid = validate(route.member.output, result.value, refuse)
+      return { value: valid instanceof Promise ? await this.#inTime(valid) : valid, done: false }
     } catch (error) {
       await this.return()
       throw error
     }
+  }
+
+  /** An asynchronous schema may take no longer than the stream. */
+  async #inTime(valid: Promise<unknown>): Promise<unknown> {
+    const { member, peer } = this.route
+    if (this.#deadline === Number.POSITIVE_INFINITY) return valid
+    let cancel = () => {}
+    const late = new Promise((_resolve, reject) => {
+      const ms = Math.max(0, this.#deadline - peer.now())
+      cancel = peer.clock.after(ms, () => reject(tooLate(member.name)))
+    })
+    return Promise.race([valid, late]).finally(() => cancel())
   }
 
   #tell(name: 'stream.start' | 'stream.end' | 'stream.error', error?: unknown): void {
@@ -287,30 +303,6 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
       { procedure },
     )
   }
-}
-
-/** What makes a stream with an upload awaitable. */
-export function awaitable(
-  call: AsyncIterableIterator<unknown, undefined>,
-): Pick<UploadCall<unknown>, 'then'> {
-  let value: Promise<unknown> | undefined
-  return {
-    // biome-ignore lint/suspicious/noThenProperty: awaiting it is its purpose.
-    then(onValue, onError) {
-      value ??= onlyValue(call)
-      return value.then(onValue, onError)
-    },
-  }
-}
-
-async function onlyValue(call: AsyncIterableIterator<unknown, undefined>): Promise<unknown> {
-  const first = await call.next()
-  if (first.done) return undefined
-  const second = await call.next()
-  if (second.done) return first.value
-  await call.return?.()
-  const message = 'the stream gives more than one value; iterate over it instead of awaiting it'
-  throw new InvalidResponseError(message, { issues: [{ message }] })
 }
 
 /** Milliseconds; `Infinity` for none. */

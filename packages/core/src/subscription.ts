@@ -30,6 +30,8 @@ export class SubscriberQueue {
   readonly #waiting: Waiting[] = []
   /** Whether the subscriber runs, or the schema of the value that it is to get next. */
   #busy = false
+  #closed = false
+  #onIdle: (() => void) | undefined
   /** That value. */
   #validating: Waiting | undefined
 
@@ -61,6 +63,7 @@ export class SubscriberQueue {
    * with what the schema of a late value says against it, or with `OVERLOADED` when the value was dropped.
    */
   deliver(value: unknown, delivery: Delivery): Promise<void> | undefined {
+    if (this.#closed) return undefined // Another subscriber of the same value has ended this one.
     const busy = this.#busy
     if (!(busy || value instanceof LateValue)) return this.#run(value, delivery)
     return new Promise((resolve, reject) => {
@@ -70,10 +73,17 @@ export class SubscriberQueue {
     })
   }
 
+  /** Calls `run` when the subscriber has had all that has come. */
+  whenIdle(run: () => void): void {
+    if (this.#busy) this.#onIdle = run
+    else run()
+  }
+
   /** Lets go of what waits: there is no subscriber any more. */
   close(): void {
     this.#validating?.resolve()
     this.#validating = undefined
+    this.#closed = true
     for (const { resolve } of this.#waiting.splice(0)) resolve()
   }
 
@@ -89,7 +99,7 @@ export class SubscriberQueue {
     this.#busy = false
     while (!this.#busy) {
       const next = this.#waiting.shift()
-      if (next === undefined) return
+      if (next === undefined) return this.#onIdle?.()
       if (next.value instanceof LateValue) this.#validate(next, next.value)
       else this.#runNext(next)
     }

@@ -33,8 +33,12 @@ export class Topics {
     this.#peer = peer
     this.#onError = onError
     this.#publisher = new Publisher(peer)
-    peer.onPublication = (frame) =>
-      frame.type === FrameType.publish ? this.#published(frame) : this.#publisher.receive(frame)
+    peer.onPublication = (frame) => {
+      // Whoever published it is of no concern to those who get it.
+      if (frame.type === FrameType.publish) peer.scopes.run(undefined, () => this.#published(frame))
+      else this.#publisher.receive(frame)
+    }
+    peer.onBrokenReceipt = (frame, error) => this.#publisher.broken(frame, error)
     peer.onClose(() => this.#publisher.close())
   }
 

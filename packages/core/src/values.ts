@@ -89,6 +89,7 @@ export class Inbox<T> implements AsyncIterableIterator<T, undefined> {
     const open = this.#end === undefined
     this.end()
     for (const { bytes } of this.#values.splice(0)) this.#events.consumed(bytes)
+    this.#end = {} // An error that came behind them interests nobody any more, either.
     if (open) this.#events.left()
     return { value: undefined, done: true }
   }
@@ -153,11 +154,17 @@ export class Outbox {
     prepare: (value: T) => unknown,
   ): Promise<boolean> {
     const values = iteratorOf(source)
-    this.#closeSource = () => close(values)
+    this.#closeSource = () => {
+      this.#closeSource = undefined
+      close(values)
+    }
     try {
       for (;;) {
         const { value, done } = await values.next()
-        if (done === true) return !this.#exchange.over
+        if (done === true) {
+          this.#closeSource = undefined // It has closed by itself.
+          return !this.#exchange.over
+        }
         if (this.#exchange.over) return false
         const prepared = prepare(value)
         await this.put(prepared instanceof Promise ? await prepared : prepared)
@@ -214,6 +221,11 @@ type Values<T> = AsyncIterator<T> | Iterator<T>
 
 function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): Values<T> {
   return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+}
+
+/** Tells a source that was never asked for anything that it will not be. */
+export function closeSource(source: AsyncIterable<unknown> | Iterable<unknown> | undefined): void {
+  if (source !== undefined) close(iteratorOf(source))
 }
 
 /** Tells a source that nobody wants its values. What it has to say about that interests nobody either. */

@@ -22,8 +22,10 @@ export interface Guest {
 /** The calls of one peer that wait for a worker. */
 export class WaitingRoom {
   readonly #places: PendingTable<Place>
+  /** How many wait, by procedure. */
+  readonly #counts = new Map<string, number>()
   /** Why it makes no sense to wait; undefined when it does. */
-  #shut: NoWorkerError | undefined
+  #shut: ((procedure: string) => NoWorkerError) | undefined
 
   constructor(clock: Clock, directory: Directory) {
     this.#places = new PendingTable(clock)
@@ -43,15 +45,20 @@ export class WaitingRoom {
    */
   enter(guest: Guest, now: number): () => void {
     const { procedure, limit, timeout } = guest
-    if (this.#shut !== undefined) throw this.#shut
-    if (this.#places.select((one) => one.guest.procedure === procedure).length >= limit)
+    if (this.#shut !== undefined) throw this.#shut(procedure)
+    const waiting = this.#counts.get(procedure) ?? 0
+    if (waiting >= limit)
       throw new OverloadedError(
         `${procedure}: no worker is ready and ${limit} calls wait already; try again in ${timeout} ms, or allow more by the procedure's queue.limit`,
         { procedure, retryAfter: timeout },
       )
-    const place = new Place(this.#places.nextId(), now + timeout, guest)
+    const place: Place = new Place(this.#places.nextId(), now + timeout, {
+      guest,
+      left: () => this.#left(procedure),
+    })
+    this.#counts.set(procedure, waiting + 1)
     this.#places.add(place)
-    return () => this.#places.remove(place.id)
+    return () => this.#remove(place)
   }
 
   /** Whether it makes no sense to wait, because no worker is expected soon. */
@@ -60,10 +67,9 @@ export class WaitingRoom {
   }
 
   /** No worker is expected soon: nobody waits until it opens again. */
-  shut(why: NoWorkerError): void {
+  shut(why: (procedure: string) => NoWorkerError): void {
     this.#shut = why
-    for (const { id, guest } of this.#places.select(() => true))
-      if (this.#places.remove(id)) guest.refuse(why)
+    this.#refuseAll(why)
   }
 
   open(): void {
@@ -71,22 +77,40 @@ export class WaitingRoom {
   }
 
   /** Refuses all who wait. */
-  close(error: ClusterwireError): void {
-    for (const { id, guest } of this.#places.select(() => true))
-      if (this.#places.remove(id)) guest.refuse(error)
+  close(error: (procedure: string) => ClusterwireError): void {
+    this.#refuseAll(error)
     this.#places.close()
   }
 
-  #tryAgain({ id, guest }: Place): void {
+  #refuseAll(error: (procedure: string) => ClusterwireError): void {
+    for (const place of this.#places.select(() => true))
+      if (this.#remove(place)) place.guest.refuse(error(place.guest.procedure))
+  }
+
+  #tryAgain(place: Place): void {
+    const { guest } = place
     let candidate: Candidate
     try {
       candidate = guest.choose()
     } catch (error) {
-      if (!(error instanceof NoWorkerError) && this.#places.remove(id))
+      if (!(error instanceof NoWorkerError) && this.#remove(place))
         guest.refuse(error as ClusterwireError)
       return
     }
-    if (this.#places.remove(id)) guest.admit(candidate)
+    if (this.#remove(place)) guest.admit(candidate)
+  }
+
+  /** Whether it was there. */
+  #remove(place: Place): boolean {
+    const removed = this.#places.remove(place.id)
+    if (removed) place.left()
+    return removed
+  }
+
+  #left(procedure: string): void {
+    const others = (this.#counts.get(procedure) ?? 1) - 1
+    if (others > 0) this.#counts.set(procedure, others)
+    else this.#counts.delete(procedure)
   }
 }
 
@@ -94,14 +118,18 @@ class Place implements Waiter {
   readonly id: number
   readonly deadline: number
   readonly guest: Guest
+  /** To be called when it is free again. */
+  readonly left: () => void
 
-  constructor(id: number, deadline: number, guest: Guest) {
+  constructor(id: number, deadline: number, parts: { guest: Guest; left: () => void }) {
     this.id = id
     this.deadline = deadline
-    this.guest = guest
+    this.guest = parts.guest
+    this.left = parts.left
   }
 
   expire(): void {
+    this.left()
     const { procedure, timeout } = this.guest
     this.guest.refuse(
       new NoWorkerError(`${procedure}: no worker got ready to answer within ${timeout} ms`, {

@@ -9,6 +9,7 @@ import { describeClientMiddleware } from './suite/client-middleware.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeDiagnostics } from './suite/diagnostics.js'
+import { describeFloods } from './suite/floods.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
 import { describeLateSchemas } from './suite/late-schemas.js'
@@ -20,6 +21,7 @@ import { describeRawBytes } from './suite/raw-bytes.js'
 import { describeRefusals } from './suite/refusals.js'
 import { describeRetained } from './suite/retained.js'
 import { describeRetries } from './suite/retries.js'
+import { describeReview } from './suite/review.js'
 import { describeRouting } from './suite/routing.js'
 import { type CreateLinks, WAYS } from './suite/scene.js'
 import { describeScope } from './suite/scope.js'
@@ -44,6 +46,7 @@ const pairwise = {
   streams: describeStreams,
   'raw bytes': describeRawBytes,
   backpressure: describeBackpressure,
+  floods: describeFloods,
 }
 
 /** Among several. */
@@ -57,6 +60,7 @@ const together = {
   scope: describeScope,
   'client middleware': describeClientMiddleware,
   versions: describeVersions,
+  review: describeReview,
   'broadcasts of handlers': describeBroadcastScope,
   topics: describeTopics,
   'late schemas': describeLateSchemas,

@@ -240,7 +240,7 @@ describe('H6: suspect workers', () => {
 
   it('H6: no worker at all, and none is expected: 503 at once, whatever the queue allows', async () => {
     const { port, mesh } = await startCluster(undefined, { queue: { timeout: 3_600_000 } })
-    mesh.primary.peer.waiting.shut(new NoWorkerError('none is expected'))
+    mesh.primary.peer.waiting.shut(() => new NoWorkerError('none is expected'))
     const answer = await call(port)
     expect(answer).toMatchObject({ status: 503 })
     expect(answer.headers).toMatchObject({

@@ -295,6 +295,23 @@ it('close: a first request that is here, but not read yet, is answered', async (
   expect(await Promise.race([answer, cut])).toMatch(/\r\n\r\ndone$/)
 })
 
+it('close: a next request that is here, but not read yet, is answered', async () => {
+  const { port, front } = await startCluster(() => (req, res) => void res.end(req.url), {
+    grace: NEVER,
+  })
+  const socket = await open(port)
+  const came = () =>
+    new Promise((resolve) => socket.once('data', (bytes) => resolve(String(bytes))))
+  const first = came()
+  socket.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\n')
+  await first
+  const answer = came()
+  const cut = new Promise((resolve) => socket.once('close', () => resolve('cut')))
+  socket.write('GET /next HTTP/1.1\r\nHost: a\r\n\r\n')
+  await front.close()
+  expect(await Promise.race([answer, cut])).toMatch(/\r\n\r\n\/next$/)
+})
+
 it('close: the connections of a server of one’s own are left alone', async () => {
   const { front } = await startCluster(() => (_req, res) => void res.end('served'))
   const server = createHttpServer(front.request)
@@ -441,16 +458,6 @@ it('the front answers on a server of one’s own, https too, and the app sees it
       .end()
   })
   expect(JSON.parse(body)).toEqual({ encrypted: true, authorized: false, url: '/a' })
-})
-
-it('an upgrade is answered with 501', async () => {
-  const { front } = await startCluster(undefined)
-  const server = createHttpServer(front.request).on('upgrade', front.upgrade)
-  onTestFinished(() => void server.close())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
-  expect(await talk(port, upgrade)).toMatch(/^HTTP\/1\.1 501 Not Implemented\r\n/)
 })
 
 it('a server that allows so many requests on a connection closes it behind the last', async () => {

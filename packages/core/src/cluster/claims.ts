@@ -20,10 +20,15 @@ const MAX_PROCEDURES = 2 ** 16
 /** How many topics one member may listen to. */
 const MAX_TOPICS = 2 ** 16
 
+/** How many characters all names and fingerprints of one member's procedures may have: everybody who joins is told of all of them. */
+const MAX_PROCEDURE_TEXT = 4 * 1024 * 1024
+
 /** What a member has announced so far. */
 export interface Announced {
   /** How many procedures. */
   readonly procedures: number
+  /** How many characters their names and fingerprints have. */
+  readonly text: number
   /** The topics that it listens to. */
   readonly topics: ReadonlySet<string>
 }
@@ -59,10 +64,19 @@ export function readAnnouncement(
   }
   if (known.procedures + (change.procedures?.length ?? 0) > MAX_PROCEDURES)
     throw new ProtocolError(`A worker announced more than ${MAX_PROCEDURES} procedures`)
+  if (known.text + textOf(change.procedures) > MAX_PROCEDURE_TEXT)
+    throw new ProtocolError(
+      `A worker announced procedures whose names have more than ${MAX_PROCEDURE_TEXT} characters together`,
+    )
   const topics = (change.subscribe ?? []).filter((topic) => !known.topics.has(topic))
   if (known.topics.size + new Set(topics).size > MAX_TOPICS)
     throw new ProtocolError(`A worker listens to more than ${MAX_TOPICS} topics`)
   return change
+}
+
+/** How many characters these have. */
+export function textOf(procedures: readonly ServedProcedure[] = []): number {
+  return procedures.reduce((sum, [name, fingerprint]) => sum + name.length + fingerprint.length, 0)
 }
 
 function bodyOf(frame: Frame): Record<string, unknown> {

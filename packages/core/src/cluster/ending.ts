@@ -1,6 +1,7 @@
 // How a worker ends: it is let finish, its link is closed, its process exits; and where that takes too long, by force.
 
 import { Clients } from '../client.js'
+import { DeadlineExceededError } from '../errors.js'
 import type { Clock } from '../transport.js'
 import { workerControl } from './control.js'
 import { atMost } from './process.js'
@@ -38,9 +39,9 @@ export class Ending {
     try {
       const { drain } = this.#clients.create(workerControl, { to: worker.number })
       await drain({ graceMs }, { timeout: graceMs + 500 })
-    } catch {
-      // It is gone, or stuck.
-      if (worker.state === 'dead') return
+    } catch (error) {
+      // Anything but this means that it is gone: it died by itself, and when that is known is a matter of chance.
+      if (!(error instanceof DeadlineExceededError)) return
       this.forced = true
       this.#force(worker, 'it did not drain in time')
     }

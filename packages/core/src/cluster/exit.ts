@@ -80,5 +80,6 @@ export function describeExit(
     return say('killed', 'not by Clusterwire; usually the system is out of memory')
   if (signal !== null) return say('signalled')
   if (code === CRASHED) return say('crashed', 'an error that nothing caught; see what it printed')
+  if (code === ORPHANED) return say('link', 'it lost its link to the primary')
   return say(code === 0 ? 'finished' : 'exited')
 }

@@ -38,6 +38,7 @@ export class Heartbeat<T> {
   /** At how much silence it is stuck, next time. */
   #stuckAt: number
   #cancel: () => void
+  #stopped = false
 
   /** Begins at once. */
   constructor(parts: HeartbeatParts<T>) {
@@ -48,7 +49,9 @@ export class Heartbeat<T> {
     this.#ask()
   }
 
+  /** Ends it: an answer that comes all the same says nothing any more. */
   stop(): void {
+    this.#stopped = true
     this.#cancel()
   }
 
@@ -85,6 +88,7 @@ export class Heartbeat<T> {
   }
 
   #answered(answer: T): void {
+    if (this.#stopped) return
     this.#asking = false
     this.#silent = 0
     this.#stuckAt = this.#parts.stuckAfter

@@ -29,7 +29,7 @@ export interface ClusterOptions {
   /** When a worker that does not answer is suspect, and when it is ended. */
   readonly liveness?: Partial<LivenessOptions> | undefined
   /**
-   * How often workers may fail: 5 times in 30 s in one place, by default; then that place is left alone for the rest of the time. When all of
+   * How often workers may fail: 5 times in 30 s in one place, by default; with the next time that place is left alone for 30 s. When all of
    * them are, `crashLoop` says what follows.
    */
   readonly restarts?: Partial<RestartOptions> | undefined
@@ -84,6 +84,13 @@ export interface CheckedOptions {
 
 const MAX_WORKERS = 1_024
 
+/** The options that are objects, and what they may have. */
+const LIMITS = {
+  liveness: ['interval', 'suspectAfter', 'stuckAfter'],
+  restarts: ['maxRestarts', 'window'],
+  recycle: ['maxRss', 'maxAge', 'maxRequests', 'maxAbandoned'],
+} as const
+
 /** Checks options. Throws InvalidOptionError. */
 export function checkOptions(options: ClusterOptions): CheckedOptions {
   if (typeof options !== 'object' || options === null)
@@ -91,6 +98,8 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
       `startPrimary(options): an object with at least { exec } is needed, got ${show(options)}`,
     )
   const { callSites, execArgv, maxFrameBytes } = options
+  for (const [name, limits] of Object.entries(LIMITS))
+    checkLimits(name, options[name as keyof typeof LIMITS], limits)
   const checked: CheckedOptions = {
     exec: pathOf(options.exec),
     workers: options.workers ?? availableParallelism(),
@@ -114,7 +123,19 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
   checkTimes(checked)
   checkRecycle(checked.recycle)
   checkKinds(checked)
-  return checked
+  return { ...checked, onError: harmless(checked.onError) }
+}
+
+/** What is told of errors must not make another one, in the middle of whatever went wrong: that one is printed, with the first. */
+function harmless(onError: CheckedOptions['onError']): CheckedOptions['onError'] {
+  return (error, where) => {
+    try {
+      onError(error, where)
+    } catch (thrown) {
+      printError(error, where)
+      printError(thrown, 'onError, which was told of that')
+    }
+  }
 }
 
 /** @param where what was called, for the message. @throws InvalidOptionError */
@@ -157,18 +178,25 @@ function checkTimes({
   )
 }
 
+function checkLimits(name: string, given: unknown, limits: readonly string[]): void {
+  if (given === undefined || given === null) return
+  refuseUnless(
+    typeof given === 'object',
+    `startPrimary({ ${name} }): an object of limits is allowed, got ${show(given)}`,
+  )
+  const unknown = Object.keys(given as object).find((limit) => !limits.includes(limit))
+  refuseUnless(
+    unknown === undefined,
+    `startPrimary({ ${name}.${unknown} }): there is no such limit; there are ${limits.join(', ')}`,
+  )
+}
+
 function checkRecycle(recycle: RecycleOptions): void {
-  const { maxRss, maxAge, maxRequests, maxAbandoned, ...others } = recycle
-  for (const [name, value] of Object.entries({ maxRss, maxAge, maxRequests, maxAbandoned }))
+  for (const [name, value] of Object.entries(recycle))
     refuseUnless(
       value === undefined || (typeof value === 'number' && value > 0),
       `startPrimary({ recycle.${name} }): a number, more than 0, is allowed, got ${show(value)}`,
     )
-  const [unknown] = Object.keys(others)
-  refuseUnless(
-    unknown === undefined,
-    `startPrimary({ recycle.${unknown} }): there is no such limit; there are maxRss, maxAge, maxRequests and maxAbandoned`,
-  )
 }
 
 function checkKinds({
@@ -180,6 +208,7 @@ function checkKinds({
   watchdog,
   onError,
   maxFrameBytes,
+  callSites = false,
 }: CheckedOptions): void {
   const isTexts = (value: unknown) =>
     Array.isArray(value) && value.every((item) => typeof item === 'string')
@@ -199,7 +228,7 @@ function checkKinds({
     crashLoop === 'exit' || crashLoop === 'wait',
     `startPrimary({ crashLoop }): "exit" or "wait" is allowed, got ${show(crashLoop)}`,
   )
-  for (const [name, value] of Object.entries({ signals, watchdog }))
+  for (const [name, value] of Object.entries({ signals, watchdog, callSites }))
     refuseUnless(
       typeof value === 'boolean',
       `startPrimary({ ${name} }): true or false is allowed, got ${show(value)}`,

@@ -2,5 +2,5 @@
 
 /** Tells PM2 that the program is ready, for its option `wait_ready`. Nobody else expects a word from here. */
 export function tellPm2(): void {
-  if (process.env.pm_id !== undefined) process.send?.('ready')
+  if (process.env.pm_id !== undefined && process.connected) process.send?.('ready')
 }

@@ -16,6 +16,9 @@ import { Watch } from './watch.js'
 import type { MainThreadReport } from './watchdog-line.js'
 import { WorkerProcess } from './worker-process.js'
 
+/** Milliseconds that a worker gets to end by itself when it has told of the error that ends it. */
+const LAST_GRACE = 2_000
+
 /** How workers are started and watched. */
 export interface PoolOptions {
   readonly size: number
@@ -109,13 +112,9 @@ export class WorkerPool implements SlotOwner {
     return this.workers.find((worker) => worker.number === number)
   }
 
-  /** How often workers were started again in this one's place. */
-  restartsOf(worker: WorkerProcess): number {
-    return this.#slotOf(worker)?.restarts ?? 0
-  }
-
-  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws */
+  /** Starts all; resolves when the last is ready. @throws WorkerBootError, or what fork throws; DrainingError when it was stopped before */
   async start(): Promise<void> {
+    this.#assertOpen()
     await Promise.all(this.#slots.map((slot) => slot.start()))
   }
 
@@ -137,6 +136,9 @@ export class WorkerPool implements SlotOwner {
     worker.crashed(error)
     this.#unwatch(worker)
     this.#router.setState(number, 'draining')
+    // Nobody else watches it any more, and what it runs at its exit may never end.
+    const late = () => worker.kill({ kind: 'crashed', text: error })
+    worker.exited.then(this.clock.after(LAST_GRACE, late))
   }
 
   /** A worker asks to be let go. */
@@ -151,11 +153,12 @@ export class WorkerPool implements SlotOwner {
   /**
    * Puts a new worker in each place, one after the other, each before the old one goes.
    *
+   * @param begins told when it is this reload's turn
    * @throws WorkerBootError, at the first that does not get ready: those not replaced by then go on. DrainingError
    */
-  reload(): Promise<void> {
+  reload(begins: (generation: number) => void): Promise<void> {
     return this.#inTurn(async () => {
-      this.#generation++
+      begins(++this.#generation)
       for (const slot of this.#slots) {
         this.#assertOpen()
         await slot.replace()
@@ -189,10 +192,11 @@ export class WorkerPool implements SlotOwner {
     for (const worker of this.workers) worker.kill({ kind: 'told', text: 'all were to end' })
   }
 
-  fork(): WorkerProcess {
+  fork(restarts: number): WorkerProcess {
     const { clock, events, fork, maxFrameBytes } = this.#options
-    const worker = new WorkerProcess(fork, { clock, generation: this.#generation, maxFrameBytes })
-    const left = (reason: Error | undefined) => worker.linkEnded(reason)
+    const generation = this.#generation
+    const worker = new WorkerProcess(fork, { clock, generation, restarts, maxFrameBytes })
+    const left = (reason: Error | undefined) => void worker.linkEnded(reason)
     if (worker.link !== undefined) this.#router.attach(worker.number, worker.link, { left })
     events.forked(worker)
     return worker
@@ -220,14 +224,21 @@ export class WorkerPool implements SlotOwner {
   }
 
   rests(): void {
-    this.#options.events.resting(this.#slots.filter(({ resting }) => resting).length)
+    const resting = this.#slots.filter((slot) => slot.resting && !slot.closed)
+    this.#options.events.resting(resting.length)
   }
 
   /** One at a time: each begins when the one before is over, however that ended. */
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const turn = this.#lastTurn.then(() => {
+    const turn = this.#lastTurn.then(async () => {
       this.#assertOpen()
-      return run()
+      try {
+        return await run()
+      } catch (error) {
+        // A worker that boots when the cluster is closed does not get ready. That is not its fault.
+        this.#assertOpen()
+        throw error
+      }
     })
     this.#lastTurn = turn.catch(() => {}) // Its caller is told.
     return turn
@@ -239,6 +250,7 @@ export class WorkerPool implements SlotOwner {
 
   async #remove(slots: readonly Slot[]): Promise<void> {
     for (const slot of slots) slot.stop()
+    if (this.#slots.some(({ resting }) => resting)) this.rests()
     await Promise.all(slots.flatMap(({ processes }) => processes).map((one) => this.end(one)))
     this.#slots = this.#slots.filter((slot) => !slots.includes(slot))
   }

@@ -124,15 +124,17 @@ export class Primary extends ClusterPeer {
    * @throws WorkerBootError when a new worker does not get ready: the old ones that have not been replaced go on; DrainingError when the cluster is closed
    */
   async reload(): Promise<void> {
-    const generation = this.#pool.generation + 1
-    this.#emit('reload.start', { generation })
+    let generation: number | undefined
     try {
-      await this.#pool.reload()
+      await this.#pool.reload((begun) => {
+        generation = begun
+        this.#emit('reload.start', { generation })
+      })
     } catch (error) {
-      this.#emit('reload.aborted', { generation, error })
+      if (generation !== undefined) this.#emit('reload.aborted', { generation, error })
       throw error
     }
-    this.#emit('reload.done', { generation })
+    this.#emit('reload.done', { generation: this.#pool.generation })
   }
 
   /**
@@ -168,10 +170,13 @@ export class Primary extends ClusterPeer {
     this.#emit('closing')
     const { ending, workers } = this.#pool
     const deadline = holdingClock.now() + graceMs
+    // What had to be ended by force before is no part of this.
+    ending.forced = false
     this.#pool.stop()
     // All at once: what the front waits for may be what a worker's hook ends. Until the last is done, they go on answering each other.
     const drains = workers.map((worker) => ending.drain(worker, graceMs))
-    await atMost(graceMs, Promise.all([this.runDrainHooks(), ...drains]))
+    const drained = await atMost(graceMs, Promise.all([this.runDrainHooks(), ...drains]))
+    if (!drained) ending.forced = true
     await Promise.all(workers.map((worker) => ending.finish(worker, deadline)))
     this.peer.close('the cluster was closed')
     this.#ignoreSignals()
@@ -226,16 +231,19 @@ export class Primary extends ClusterPeer {
   #rest(resting: number): void {
     const { waiting } = this.peer
     if (this.#closing !== undefined) return
+    // From where one works, others can wait for it.
+    if (resting < this.#pool.size) waiting.open()
     if (resting === 0) {
       this.#state = 'running'
-      waiting.open()
       return this.#emit('recovered')
     }
     this.#state = 'degraded'
     this.#emit('degraded', { resting, workers: this.#pool.size })
     if (resting < this.#pool.size) return
     const why = 'every worker has failed again and again; see what they have printed'
-    waiting.shut(new NoWorkerError(`No worker is there, and none is expected soon: ${why}`))
+    waiting.shut(
+      (procedure) => new NoWorkerError(`${procedure}: no worker is there: ${why}`, { procedure }),
+    )
     if (this.#options.crashLoop === 'wait') return
     this.#options.onError(new WorkerBootError(`The cluster is closed: ${why}`), 'crash loop')
     this.close().finally(() => process.exit(1))
@@ -251,14 +259,14 @@ export class Primary extends ClusterPeer {
   }
 
   #infoOf(worker: WorkerProcess): WorkerInfo {
-    const { number, pid, state, generation, startedAt, vitals } = worker
+    const { number, pid, state, generation, restarts, startedAt, vitals } = worker
     return {
       number,
       pid,
       state,
       generation,
       uptime: holdingClock.now() - startedAt,
-      restarts: this.#pool.restartsOf(worker),
+      restarts,
       pending: this.peer.directory.get(number)?.pending ?? 0,
       rss: vitals?.rss,
       utilization: vitals?.utilization,

@@ -2,7 +2,7 @@
 
 /** How often workers may fail. */
 export interface RestartOptions {
-  /** So many failures of one place within `window`, and it is left alone until the window has passed. Default 5 */
+  /** So many failures of one place within `window` are made good; with the next, it is left alone for as long as a window. Default 5 */
   readonly maxRestarts: number
   /** Milliseconds. Default 30 000 */
   readonly window: number
@@ -13,7 +13,7 @@ const LONGEST_DELAY = 10_000
 
 /** The failures of one place in the pool, over a sliding window. */
 export class Restarts {
-  /** All of them, since the start. */
+  /** All of them since the start. */
   total = 0
   readonly #options: RestartOptions
   #failures: number[] = []
@@ -32,6 +32,7 @@ export class Restarts {
     this.#failures = this.#failures.filter((time) => now - time < window)
     const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures.length)
     this.#failures.push(now)
+    this.total++
     return this.#failures.length > maxRestarts ? undefined : random() * delay
   }
 }

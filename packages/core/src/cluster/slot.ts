@@ -14,8 +14,8 @@ export interface SlotOwner {
   readonly bootTimeout: number
   /** The module that workers run, for messages. */
   readonly exec: string
-  /** Starts a process and attaches its link. @throws what fork throws */
-  fork(): WorkerProcess
+  /** Starts a process and attaches its link. @param restarts how many here have failed before. @throws what fork throws */
+  fork(restarts: number): WorkerProcess
   /** Lets a worker finish, and ends it. */
   end(worker: WorkerProcess): Promise<void>
   /** A process has ended. */
@@ -35,6 +35,8 @@ export class Slot {
   /** Boots, to take the other's place. */
   #next: WorkerProcess | undefined
   #cancelRestart: () => void = () => {}
+  /** Starts for the first time: whoever waits for that is told when it fails. */
+  #starting = false
   #resting = false
   #closed = false
 
@@ -53,11 +55,6 @@ export class Slot {
     return [...this.#processes]
   }
 
-  /** How often a worker was started here in place of one that had failed. */
-  get restarts(): number {
-    return this.#restarts.total
-  }
-
   /** Whether it has failed so often that it is left alone for a while. */
   get resting(): boolean {
     return this.#resting
@@ -68,29 +65,31 @@ export class Slot {
     return this.#closed
   }
 
-  /** Starts its worker; resolves when that is ready. @throws WorkerBootError, what fork throws */
+  /** Starts its first worker; resolves when that is ready. @throws WorkerBootError, what fork throws; then it is not tried again */
   async start(): Promise<void> {
-    this.#worker = this.#fork()
-    await this.#boot(this.#worker)
-    this.#rest(false)
+    this.#starting = true
+    try {
+      await this.#launch()
+    } finally {
+      this.#starting = false
+    }
   }
 
   /** Starts a worker in place of the one that there is, which goes on until the other is ready. @throws as `start`; then nothing has changed */
   async replace(): Promise<void> {
     this.#cancelRestart()
     const old = this.#worker
-    const next = this.#fork()
-    this.#next = next
     try {
-      await this.#boot(next)
+      this.#next = this.#fork()
+      await this.#boot(this.#next)
+      this.#worker = this.#next
     } catch (error) {
-      // The old one may have died meanwhile.
+      // The old one may have died meanwhile, or before.
       if (this.#worker === undefined) this.#restart()
       throw error
     } finally {
       this.#next = undefined
     }
-    this.#worker = next
     this.#rest(false)
     if (old !== undefined) await this.#owner.end(old)
   }
@@ -110,8 +109,14 @@ export class Slot {
     this.#cancelRestart()
   }
 
+  async #launch(): Promise<void> {
+    this.#worker = this.#fork()
+    await this.#boot(this.#worker)
+    this.#rest(false)
+  }
+
   #fork(): WorkerProcess {
-    const worker = this.#owner.fork()
+    const worker = this.#owner.fork(this.#restarts.total)
     this.#processes.add(worker)
     worker.exited.then((exit) => this.#exited(worker, exit))
     return worker
@@ -136,7 +141,7 @@ export class Slot {
     if (served) this.#worker = undefined
     this.#owner.exited(worker, exit)
     // Of one that was to take the place of another, whoever waits for it is told.
-    if (served && this.#next === undefined) this.#restart()
+    if (served && this.#next === undefined && !this.#starting) this.#restart()
   }
 
   /** Starts the next worker: the later, the more often the last ones have failed. */
@@ -154,11 +159,11 @@ export class Slot {
   }
 
   async #relaunch(): Promise<void> {
-    this.#restarts.total++
     try {
-      await this.start()
+      await this.#launch()
     } catch (error) {
-      if (this.#closed) return
+      // Another one may have taken its place while it was booting.
+      if (this.#closed || this.#worker !== undefined) return
       this.#owner.failed(error)
       // When fork itself failed there is no process whose end would bring the next attempt.
       if (!(error instanceof WorkerBootError)) this.#restart()

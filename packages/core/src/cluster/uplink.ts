@@ -22,7 +22,7 @@ import { decodeValue, encodeValue } from '../transports/codec.js'
 export interface JoinOptions
   extends Pick<
     PeerOptions,
-    'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels' | 'maxQueuedBytes'
+    'clock' | 'stacks' | 'callSites' | 'scopes' | 'scopesAreCheap' | 'channels' | 'maxQueuedBytes'
   > {
   readonly link: Link
   readonly hello: Hello
@@ -38,17 +38,20 @@ export interface JoinOptions
 export function joinOver({ link, hello, onLost, ...options }: JoinOptions): Promise<Peer> {
   return new Promise((resolve, reject) => {
     let peer: Peer | undefined
+    /** It has heard of everybody. */
+    let isWelcome = false
     link.start({
       frame(frame) {
-        if (peer !== undefined) return receive(peer, link, frame)
-        peer = peerFrom(frame, hello, { link, ...options })
-        resolve(peer)
+        if (isWelcome) return receive(peer as Peer, link, frame)
+        peer ??= peerFrom(frame, hello, { link, ...options })
+        for (const member of readWelcome(frame).members) peer.directory.add(member)
+        isWelcome = frame.arg === 0
+        if (isWelcome) resolve(peer)
       },
       closed(reason, unsent) {
-        if (peer === undefined)
+        if (peer === undefined || !isWelcome)
           return reject(reason ?? new PeerClosedError('The link ended before the primary answered'))
-        for (const frame of unsent) peer.returned(frame)
-        peer.close(reason?.message ?? 'the link to the primary ended', reason)
+        peer.cutOff(reason?.message ?? 'the link to the primary ended', reason, unsent)
         onLost(reason)
       },
     })
@@ -65,17 +68,18 @@ function peerFrom(
     ...options
   }: Pick<
     JoinOptions,
-    'link' | 'clock' | 'stacks' | 'callSites' | 'scopes' | 'channels' | 'maxQueuedBytes'
+    | 'link'
+    | 'clock'
+    | 'stacks'
+    | 'callSites'
+    | 'scopes'
+    | 'scopesAreCheap'
+    | 'channels'
+    | 'maxQueuedBytes'
   >,
 ): Peer {
-  if (frame.type === FrameType.error) {
-    const { message } = decodeValue(frame.bytes, frame.body, frame.end) as Failure
-    throw new IncompatibleError(`The primary does not take this worker in: ${message}`)
-  }
-  if (frame.type !== FrameType.welcome)
-    throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)
-  const { number, members } = decodeValue(frame.bytes, frame.body, frame.end) as Welcome
-  const peer = new Peer({
+  const { number } = readWelcome(frame)
+  return new Peer({
     ...options,
     id: hello.id,
     number,
@@ -83,8 +87,17 @@ function peerFrom(
     announce: (change) =>
       send(link, headOf(FrameType.announce, number), encodeValue, { ...change, number }),
   })
-  for (const member of members) peer.directory.add(member)
-  return peer
+}
+
+function readWelcome(frame: Frame): Welcome {
+  const body = decodeValue(frame.bytes, frame.body, frame.end)
+  if (frame.type === FrameType.error)
+    throw new IncompatibleError(
+      `The primary does not take this worker in: ${(body as Failure).message}`,
+    )
+  if (frame.type !== FrameType.welcome)
+    throw new IncompatibleError(`The primary answered hello with a frame of type ${frame.type}`)
+  return body as Welcome
 }
 
 function receive(peer: Peer, link: Link, frame: Frame): void {

@@ -28,6 +28,9 @@ const NEXT: Readonly<Record<WorkerState, readonly WorkerState[]>> = {
 /** Milliseconds that a link may take to end after its process has: everything it sent is to be read first. */
 const LAST_WORDS = 1_000
 
+/** Milliseconds after the end of its link within which a process that has ended is heard of. */
+const NEWS_DELAY = 250
+
 const TOLD: Because = { kind: 'told', text: '' }
 
 /** A worker's process and its link. */
@@ -39,6 +42,8 @@ export class WorkerProcess {
   readonly watchdog: WatchdogLine | undefined
   /** Which reload it was started by: 0 for those of the start. */
   readonly generation: number
+  /** How many workers had failed in its place before it. */
+  readonly restarts: number
   /** Resolves when it has said that it is ready. */
   readonly ready: Promise<void>
   /** Resolves when the process has ended and the last frame it sent has been read. */
@@ -51,15 +56,20 @@ export class WorkerProcess {
   #because: Because | undefined
   /** The error that it told of before it ended. */
   #crash: string | undefined
+  readonly #ended: Promise<ProcessEnd | WorkerExit>
   #becameReady: () => void = () => {}
   #linkEnded: () => void = () => {}
 
   /** @throws what fork throws */
-  constructor(options: ForkOptions, { clock, generation, maxFrameBytes }: WorkerProcessParts) {
+  constructor(
+    options: ForkOptions,
+    { clock, generation, restarts, maxFrameBytes }: WorkerProcessParts,
+  ) {
     this.#worker = forkWorker(options)
     this.number = this.#worker.id
     this.startedAt = clock.now()
     this.generation = generation
+    this.restarts = restarts
     const pipes = this.#worker.process.stdio as readonly (Socket | null | undefined)[] | undefined
     const socket = pipes?.[LINK_FD]
     this.link = socket ? new SocketLink(socket, maxFrameBytes) : undefined
@@ -72,7 +82,8 @@ export class WorkerProcess {
       this.#linkEnded = resolve
     })
     if (this.link === undefined) this.#linkEnded()
-    this.exited = endOf(this.#worker).then(async (end) => {
+    this.#ended = endOf(this.#worker)
+    this.exited = this.#ended.then(async (end) => {
       await atMost(LAST_WORDS, linkEnded)
       if ('kind' in end) return end
       const told = this.#state === 'draining' ? TOLD : undefined
@@ -104,7 +115,8 @@ export class WorkerProcess {
   /** Ends the process now. `because`: what `exited` will say. */
   kill(because: Because): void {
     this.#because ??= because
-    this.#worker.process.kill('SIGKILL')
+    // Without a process, Node would send the signal to process 0: to this one's whole group.
+    if (this.pid !== undefined) this.#worker.process.kill('SIGKILL')
   }
 
   /** It has told of the error that ends it. */
@@ -113,9 +125,11 @@ export class WorkerProcess {
   }
 
   /** Its link has ended. A process without one is of no use, whatever state it is in. */
-  linkEnded(because: Error | undefined): void {
+  async linkEnded(because: Error | undefined): Promise<void> {
     this.#linkEnded()
     if (this.#state === 'draining') return
+    // The link ends with the process, and may be heard of first; then what has ended the process is the better reason.
+    if (because === undefined && (await atMost(NEWS_DELAY, this.#ended))) return
     this.kill({ kind: 'link', text: because?.message ?? 'its link ended' })
   }
 
@@ -127,6 +141,7 @@ export class WorkerProcess {
 interface WorkerProcessParts {
   readonly clock: Clock
   readonly generation: number
+  readonly restarts: number
   readonly maxFrameBytes: number | undefined
 }
 

@@ -12,7 +12,7 @@ import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
 import { CRASHED, ORPHANED } from './exit.js'
 import { LINK_ENV, WATCHDOG_ENV } from './fork.js'
-import { atMost, printError, surroundings } from './process.js'
+import { atMost, outliveReaders, printError, surroundings } from './process.js'
 import { joinOver } from './uplink.js'
 import { createMeter } from './vitals.js'
 import { startWatchdog } from './watchdog.js'
@@ -69,6 +69,7 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   delete process.env[WATCHDOG_ENV]
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it. And a closed terminal ends no worker.
   process.on('SIGINT', () => {}).on('SIGHUP', () => {})
+  outliveReaders()
   if (watchdogFd) startWatchdog({ fd: watchdogFd, onError })
   const link = new SocketLink(fd, maxFrameBytes)
   let worker: ClusterWorker | undefined
@@ -127,14 +128,19 @@ export class ClusterWorker extends ClusterPeer {
     super(peer, onError)
     this.#primary = new Clients(peer).create(primaryControl, { to: 'primary' })
     const measure = createMeter()
+    // What the primary asks about the worker itself is none of its work.
+    let questions = 0
     this.serve(workerControl, {
       drain: ({ graceMs }) => this.#drain(graceMs),
-      // The question itself is neither handled nor served.
       beat: () => {
+        questions++
         const { abandoned, handled, serving } = this.peer
-        return { ...measure(), abandoned, handled, serving: serving - 1 }
+        return { ...measure(), abandoned, handled: handled - questions, serving: serving - 1 }
       },
-      stats: () => this.peer.statsData(),
+      stats: () => {
+        questions++
+        return this.peer.statsData()
+      },
     })
   }
 
@@ -162,18 +168,35 @@ export class ClusterWorker extends ClusterPeer {
   async fail(error: unknown): Promise<void> {
     // Whoever else listens decides what it means.
     if (process.listenerCount('uncaughtException') > 1 || this.#failed) return
+    // Most likely a call that the primary's end has cut off. `onOrphaned` is running, and the process ends after that.
+    if (this.peer.closed)
+      return printError(error, `worker ${this.number}, whose primary is gone, did not catch`)
     this.#failed = true
     printError(error, `an error that nothing caught ends worker ${this.number}`)
     const text = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error)
     const told = this.#primary.failing({ error: text.slice(0, 1_000) })
     await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
+    // What was answered last may stand in the link's buffer still.
+    await atMost(CRASH_GRACE, this.#sent())
     process.exit(CRASHED)
   }
 
   async #drain(graceMs: number): Promise<void> {
     this.#drains++
-    this.#drained ??= this.runDrainHooks().then(() => this.peer.quiet(() => this.#drains))
+    this.#drained ??= this.#finish()
     await atMost(graceMs, this.#drained)
     this.#drains--
+  }
+
+  async #finish(): Promise<void> {
+    await this.runDrainHooks()
+    await this.peer.quiet(() => this.#drains)
+    // The word that all is done would overtake the streams' last data, and then the primary ends the link.
+    await this.#sent()
+  }
+
+  /** Resolves when all that this worker has sent is out of its process. */
+  #sent(): Promise<void> {
+    return new Promise((sent) => this.peer.linkToEveryone().flush(sent))
   }
 }

@@ -1,6 +1,7 @@
 // A whole cluster inside one process, without forking: for tests of code that uses Clusterwire, and for its own.
 
 import { nanoid } from 'nanoid'
+import { Clients } from '../client.js'
 import { systemClock } from '../cluster/clock.js'
 import { primaryControl } from '../cluster/control.js'
 import { createChannels, createScopes } from '../cluster/process.js'
@@ -52,7 +53,8 @@ export class MeshPeer extends ClusterPeer {
 
   /** Takes work from now on. */
   async ready(): Promise<void> {
-    await this.client(primaryControl, { to: 'primary' }).ready()
+    // Without a client of its own, which would change how its handlers run.
+    await new Clients(this.peer).create(primaryControl, { to: 'primary' }).ready()
   }
 
   /**

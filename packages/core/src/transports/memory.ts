@@ -4,7 +4,8 @@
 import type { Frame, FrameHead } from '../frames.js'
 import type { Link, LinkEvents } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { asProtocolError, type FrameBuffer, FrameReader } from './framing.js'
+import { FrameReader } from './frame-reader.js'
+import type { FrameBuffer } from './framing.js'
 import { Lanes } from './lanes.js'
 
 /** What a socketpair takes in before its other end has read anything. Measured on Linux with Node 20. */
@@ -62,6 +63,8 @@ export class MemoryLink implements Link {
   #blocked = false
   /** To be told when nothing waits here. */
   readonly #onDone: (() => void)[] = []
+  /** To be told when it has ended. */
+  readonly #onEnd: (() => void)[] = []
   #closing = false
   #ended = false
   #reason: Error | undefined
@@ -123,7 +126,7 @@ export class MemoryLink implements Link {
     try {
       this.#reader.push(bytes, this.#deliver)
     } catch (error) {
-      this.#end(asProtocolError(error))
+      this.#end(this.#reader.blame(error))
     }
   }
 
@@ -134,9 +137,10 @@ export class MemoryLink implements Link {
 
   close(): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#ended) return resolve()
+      this.#onEnd.push(resolve)
       this.#closing = true
-      this.flush(resolve)
-      if (this.#ended) resolve()
+      this.flush()
     })
   }
 
@@ -179,6 +183,7 @@ export class MemoryLink implements Link {
     this.#ended = true
     this.#reason = reason
     if (this.#events !== undefined) this.#tellClosed()
+    for (const tell of this.#onEnd.splice(0)) tell()
     queueMicrotask(() => this.#wire.carry(() => this.#other?.otherEnded()))
   }
 

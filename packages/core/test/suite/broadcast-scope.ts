@@ -30,6 +30,7 @@ export function describeBroadcastScope(createLinks: CreateLinks): void {
       running++
       return gate.promise
     })
+    worker.client(lab) // From its first client on, a peer's handlers hand on what they came with.
     worker.serve(shop, { change: () => change(worker, () => worker.broadcast(lab.news, { n: 1 })) })
     await allReady(mesh)
     await listener.broadcast(lab.gossip, 'the subscription has got to the primary')

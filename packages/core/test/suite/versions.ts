@@ -87,8 +87,8 @@ export function describeVersions(createLinks: CreateLinks): void {
     expect(error.message).toContain('people.put')
     expect(error.message).toContain('worker 1')
     expect(error.message).toContain(`${there} there`)
-    const [, here] = /\((\w+) here, /.exec(error.message) ?? []
-    expect(here).toMatch(/\w{5,}/)
+    const [, here] = /\(([\w.]+) here, /.exec(error.message) ?? []
+    expect(here).toMatch(/^\w{5,}\.\w{5,}$/)
     expect(here).not.toBe(there)
   }
 
@@ -176,7 +176,7 @@ export function describeVersions(createLinks: CreateLinks): void {
     expect(error.message).toContain('another input: age: ')
   })
 
-  test('each caller goes to its own version while that is there, and to the other when it is not', async () => {
+  test('C10: each caller goes to its own version while that is there, and to the other when it is not', async () => {
     const [old, next] = [
       contract('people', { put: procedure({ output: age }) }),
       contract('people', { put: procedure({ output: age, input: age.optional() }) }),
@@ -216,7 +216,7 @@ export function describeVersions(createLinks: CreateLinks): void {
       fingerprints.push(fingerprintAt(mesh.workers[0] as MeshPeer))
     }
     const [one, other, another, different] = fingerprints
-    expect(one).toMatch(/\w{5,}/)
+    expect(one).toMatch(/^\w{5,}\.\w{5,}$/)
     expect([other, another]).toEqual([one, one])
     expect(different).not.toBe(one)
   })

@@ -41,7 +41,7 @@ export interface Question {
  */
 export function ask({ balancer, candidates, request, all }: Question): Candidate | undefined {
   const answer = balancer.choose(candidates, request, all)
-  if (answer === undefined) return undefined
+  if (answer === undefined || all.includes(answer)) return answer
   // By member: one that it has kept since an earlier question is as good.
   const chosen = all.find(({ member }) => member === answer?.member)
   if (chosen !== undefined) return chosen

@@ -2,15 +2,15 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Candidate, Member } from '@clusterwire/core/peer'
-import { ask, askForCookie } from '../balancer/balancer.js'
+import { ask } from '../balancer/balancer.js'
 import { REQUEST } from '../wire.js'
 import type { Desk } from './desk.js'
 
-/** A worker, and what its client is to keep of that. */
-export interface Choice {
-  readonly candidate: Candidate
-  /** The value of a Set-Cookie header. */
-  readonly cookie: string | undefined
+/** What is to be given to a worker. */
+export interface Wish {
+  readonly req: IncomingMessage
+  /** What answers it. */
+  readonly procedure: string
 }
 
 /**
@@ -22,19 +22,19 @@ export interface Choice {
  */
 export function chooseWorker(
   { peer, loads, balancer }: Desk,
-  request: IncomingMessage,
+  { req, procedure }: Wish,
   lost: ReadonlySet<Member> | undefined,
-): Choice | 'stays' | 'blocked' {
-  const ready = peer.directory.candidates(REQUEST)
+): Candidate | 'stays' | 'blocked' {
+  const ready = peer.directory.candidates(procedure)
   const free = loads.limited ? ready.filter(({ member }) => loads.isFree(member)) : ready
-  if (free.length === 0) return 'blocked'
+  // Not every worker that takes requests need take upgrades.
+  if (free.length === 0) return procedure === REQUEST ? 'blocked' : 'stays'
   const candidates = without(free, lost)
   if (candidates.length === 0) return 'stays'
   const all = free === ready ? candidates : without(ready, lost)
-  const candidate = ask({ balancer, candidates, all, request })
+  const candidate = ask({ balancer, candidates, all, request: req })
   if (candidate === undefined) return 'stays'
-  if (all !== candidates && !loads.isFree(candidate.member)) return 'stays'
-  return { candidate, cookie: askForCookie(balancer, candidate.member, request) }
+  return all === candidates || loads.isFree(candidate.member) ? candidate : 'stays'
 }
 
 function without(

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { InvalidOptionError } from '@clusterwire/core'
 import type { Clock } from '@clusterwire/core/peer'
+import type { OnError } from '../errors.js'
 
 /** Milliseconds for a request, or a function that says so for each; 0 or `undefined` for no limit. */
 export type Timeout = number | ((request: IncomingMessage) => number | undefined)
@@ -37,9 +38,16 @@ export class TimeLimits {
     this.#max = max
   }
 
-  /** Milliseconds that a request has; `Infinity` for any number. @throws whatever the user's function throws */
-  of(request: IncomingMessage): number {
-    const own = typeof this.#timeout === 'function' ? this.#timeout(request) : this.#timeout
+  /** Milliseconds that a request has; `Infinity` for any number, `NaN` when the user's function has thrown, which `onError` is told. */
+  of(request: IncomingMessage, onError: OnError): number {
+    const timeout = this.#timeout
+    let own: number | undefined
+    try {
+      own = typeof timeout === 'function' ? timeout(request) : timeout
+    } catch (error) {
+      onError(error, 'timeout()')
+      return Number.NaN
+    }
     const allowed =
       own !== undefined && own > 0 && own <= MAX_TIMEOUT ? own : Number.POSITIVE_INFINITY
     const wish = this.#header === undefined ? undefined : request.headers[this.#header]

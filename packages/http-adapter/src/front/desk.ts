@@ -1,13 +1,14 @@
 // What all requests of a front share.
 
-import type { Peer } from '@clusterwire/core/peer'
+import type { ClusterwireError } from '@clusterwire/core'
+import type { Member, Peer } from '@clusterwire/core/peer'
 import type { Balancer } from '../balancer/balancer.js'
 import { leastPending } from '../balancer/turns.js'
 import { type OnError, printError } from '../errors.js'
 import { WaitingRoom } from '../waiting-room.js'
 import { TimeLimits } from './deadline.js'
 import { assertLimit, type Limits } from './limits.js'
-import { type Load, Loads } from './loads.js'
+import { Loads, type Stay } from './loads.js'
 import type { FrontOptions } from './options.js'
 import type { Refusal } from './refusal.js'
 
@@ -23,6 +24,12 @@ export interface Counters {
   abandoned: number
   /** Responses that ended in the middle: their worker was lost, or their time was up. */
   cut: number
+}
+
+/** A connection that is upgraded, or about to be. */
+export interface Upgraded {
+  /** The front closes: the worker is to bring the conversation to its end. */
+  goodbye(): void
 }
 
 /** The front's desk. */
@@ -43,6 +50,8 @@ export class Desk {
   readonly responses: number[] = [0, 0, 0, 0, 0, 0]
   /** Requests that the front answered itself, by the reason's code. */
   readonly refusedBy: Map<string, number> = new Map()
+  /** Those that are open, the waiting ones included. */
+  readonly tunnels: Set<Upgraded> = new Set()
   /** Whether connections are to end with the response that is on them. */
   closing = false
   active = 0
@@ -70,22 +79,27 @@ export class Desk {
     peer.directory.onChange(() => this.room.advance())
   }
 
-  /** A worker has begun to answer, so many milliseconds after it was given the request. */
-  responded(load: Load, ms: number, status: number): void {
+  /** A request begins. */
+  entered(): void {
+    this.active++
+  }
+
+  /** A worker has begun to answer. */
+  responded({ load, since }: Stay, status: number): void {
+    const ms = this.peer.now() - since
     load.latency.record(ms)
     if (status >= 500 || status === 0) load.errors++
     this.#count(status)
-    this.observe(load, ms)
+    if (this.balancer.observe !== undefined) this.#observe(load.member, ms)
   }
 
-  /** Lets the balancer know how long a worker has taken. */
-  observe({ member }: Load, ms: number): void {
-    if (this.balancer.observe === undefined) return
-    try {
-      this.balancer.observe(member, ms)
-    } catch (error) {
-      this.onError(error, 'balance.observe()')
-    }
+  /** A worker has failed. `answering`: its response had begun. */
+  failed(stay: Stay, { code }: ClusterwireError, answering: boolean): void {
+    if (stay.over) return
+    stay.end()
+    stay.load.errors++
+    if (code === 'DEADLINE_EXCEEDED' && !answering)
+      this.#observe(stay.load.member, this.peer.now() - stay.since)
   }
 
   /** The front has answered itself. */
@@ -113,6 +127,15 @@ export class Desk {
       this.#onIdle = resolve
       if (this.active === 0) resolve()
     })
+  }
+
+  /** Lets the balancer know how long a worker has taken. */
+  #observe(member: Member, ms: number): void {
+    try {
+      this.balancer.observe?.(member, ms)
+    } catch (error) {
+      this.onError(error, 'balance.observe()')
+    }
   }
 
   #count(status: number): void {

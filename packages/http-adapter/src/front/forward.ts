@@ -7,45 +7,38 @@
 //
 // A lost worker's request goes to another one only when that can do no harm: it certainly was not begun, or its method is idempotent,
 // no byte of its response has gone out, and its body is still held.
+//
+// How its response reaches the client is left to whoever extends this: http1.ts, http2.ts, tunnel.ts.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ClusterwireError } from '@clusterwire/core'
+import type { IncomingMessage } from 'node:http'
+import { type ClusterwireError, DeadlineExceededError } from '@clusterwire/core'
 import type { CallerEvents, Candidate, Frame, OutgoingExchange } from '@clusterwire/core/peer'
-import { dataBytes } from '@clusterwire/core/peer'
+import { askForCookie } from '../balancer/balancer.js'
 import type { RequestHeaders } from '../headers.js'
-import { awaitsContinue, writeInterim } from '../node-internals.js'
 import type { Progress, Waiting } from '../waiting-room.js'
-import {
-  encodeRequest,
-  Piece,
-  REQUEST,
-  RequestFlag,
-  type RequestToSend,
-  ResponseFlag,
-} from '../wire.js'
-import { Attempts } from './attempts.js'
+import { encodeRequest, RequestFlag, type RequestToSend } from '../wire.js'
 import { chooseWorker } from './choice.js'
 import type { ClientConnection, OnConnection } from './connection.js'
 import { Countdown, type TimeLimits } from './deadline.js'
 import type { Desk } from './desk.js'
-import { flagsOf } from './flags.js'
-import { type Amendment, beginsWithHead, isInterim, NOTHING_TO_SAY } from './head.js'
 import { excessOf } from './limits.js'
-import { misrendered, type Refusal, Refusals, refusalFor, refuse, refuseUpload } from './refusal.js'
-import { cutResponse, RelayedStream, relayWhole } from './relay.js'
-import { collect, hasBody, isSmall, Upload } from './upload.js'
+import { Stay } from './loads.js'
+import { Losses } from './losses.js'
+import { type Refusal, Refusals, refusalFor } from './refusal.js'
+import type { Range } from './relay.js'
+import { type Content, collect, type Source, Upload } from './upload.js'
 
 /** Where a request comes from, and what the app is to see of it. */
 export interface Arrival extends RequestHeaders {
   readonly req: IncomingMessage
-  readonly res: ServerResponse
   readonly connection: ClientConnection
+  /** `RequestFlag`s, those of the connection included. */
+  readonly flags: number
 }
 
 /** A request. */
-export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnection {
+export abstract class Forward implements RequestToSend, CallerEvents, Waiting, OnConnection {
   readonly req: IncomingMessage
-  readonly res: ServerResponse
   readonly client: ClientConnection
   readonly connection: number
   readonly method: string
@@ -54,169 +47,195 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   readonly requestId: string
   flags: number
   body: Uint8Array | undefined
-  readonly #desk: Desk
+  protected readonly desk: Desk
   /** Most requests have no body, or a small one. */
-  #upload: Upload | undefined
-  #exchange: OutgoingExchange | undefined
-  /** Most responses come in one piece. */
-  #stream: RelayedStream | undefined
-  readonly #attempts: Attempts
+  protected upload: Upload | undefined
+  /** Where it runs; undefined while it has no worker. */
+  protected exchange: OutgoingExchange | undefined
+  /** What the balancer has the client keep. */
+  protected cookie: string | undefined
+  /** Its time with the worker that has it, or had it last. */
+  #stay: Stay | undefined
+  /** The worker has said that the app was given the request. */
+  #begun = false
+  /** `undefined` while no worker has failed. */
+  #losses: Losses | undefined
   /** `undefined` when it has all the time it wants. */
   #countdown: Countdown | undefined
-  /** What the balancer has the client keep. */
-  #cookie: string | undefined
   #over = false
 
-  constructor(desk: Desk, { req, res, connection, headers, requestId }: Arrival) {
-    this.#desk = desk
-    this.#attempts = new Attempts(desk)
+  constructor(desk: Desk, { req, connection, headers, requestId, flags }: Arrival) {
+    this.desk = desk
     this.req = req
-    this.res = res
     this.client = connection
     this.connection = connection.number
     this.method = req.method as string
     this.url = req.url as string
     this.headers = headers
     this.requestId = requestId
-    this.flags = flagsOf(req, res, connection)
+    this.flags = flags
+  }
+
+  /** The procedure that answers it. */
+  abstract get procedure(): string
+  protected abstract get content(): Content
+  /** Where its body is read from. */
+  protected abstract get source(): Source
+  /** Whether part of the response has gone out. */
+  protected abstract get answering(): boolean
+  /** A data frame of the response came, whose bytes are to be given back. */
+  protected abstract passOn(frame: Frame, exchange: OutgoingExchange): void
+  /**
+   * The response is complete with these bytes: to `settle`, and to send them. `flags`: `ResponseFlag`s. What this throws, the link that brought
+   * them hears.
+   */
+  protected abstract complete(rest: Range, flags: number): void
+  /** Ends the response in the middle, so that nobody can take it for complete. */
+  protected abstract cut(): void
+  /** Answers instead of a worker. `uploading`: the client may be in the middle of sending a body that nobody wants. */
+  protected abstract answer(refusal: Refusal, uploading: boolean): void
+
+  /** Whether limits of time and size end where the response begins. */
+  protected get lasts(): boolean {
+    return false
   }
 
   begin(): void {
-    const { limits, peer, timeLimits } = this.#desk
+    const { limits, peer, timeLimits } = this.desk
     this.client.add(this)
     peer.retries.deposit()
+    const { content } = this
     const excess = limits && excessOf(this.req, limits)
-    if (excess !== undefined)
-      return this.#refuse(excess, hasBody(this.req) && !awaitsContinue(this.res))
+    if (excess !== undefined) return this.refuse(excess, content !== 'none')
     if (timeLimits !== undefined && !this.#limitTime(timeLimits)) return
-    if (!hasBody(this.req)) this.#seek()
-    else if (isSmall(this.req))
-      collect(this.req, (body) => {
+    if (content === 'small')
+      return collect(this.source, (body) => {
         this.body = body
         this.#seek()
       })
-    else {
-      this.#upload = new Upload(
-        this.req,
-        limits && { bytes: limits.maxBodyBytes, exceeded: () => this.#exceed() },
-      )
-      this.#seek()
+    if (content === 'stream') {
+      const most = this.lasts ? undefined : limits?.maxBodyBytes
+      this.upload = new Upload(this.source, most, () => this.#exceed())
     }
+    this.#seek()
   }
 
   proceed(): Progress {
     const chosen = this.#choose()
     if (typeof chosen === 'string') return chosen
-    if (this.#desk.room.size > 0) this.#desk.room.delete(this)
+    if (this.desk.room.size > 0) this.desk.room.delete(this)
     this.#open(chosen)
     return 'left'
   }
 
   expire(): void {
-    this.#refuse(Refusals.noWorker)
+    this.refuse(Refusals.noWorker)
   }
 
   abandon(): void {
     if (this.#over) return
-    const exchange = this.#exchange
-    this.#desk.counters.abandoned++
-    this.#desk.room.delete(this)
-    this.#settle()
+    const exchange = this.exchange
+    this.desk.counters.abandoned++
+    this.desk.room.delete(this)
+    this.settle()
     exchange?.abandon()
   }
 
   started(): void {
-    this.#attempts.started()
+    this.#begun = true
   }
 
   data(frame: Frame): void {
-    const { bytes, body, end } = frame
-    const exchange = this.#exchange as OutgoingExchange
+    const exchange = this.exchange as OutgoingExchange
     // An event stream may stay for hours: it must not make its worker look busy.
     exchange.uncount()
-    if (bytes[body] === Piece.interim) {
-      const text = bytes.toString('latin1', body + 1, end)
-      if (!isInterim(text)) return this.error(misrendered())
-      writeInterim(this.res, text)
-      exchange.consumed(dataBytes(frame))
-      return
-    }
-    if (this.#stream === undefined) {
-      const first = bytes.toString('latin1', body + 1, end)
-      if (!beginsWithHead(first)) return this.error(misrendered())
-      this.#stream = new RelayedStream(this.res, first, this.#amendment)
-      this.#desk.responded(this.#attempts.load, this.#attempts.elapsed, this.res.statusCode)
-    }
-    this.#stream.take(exchange, frame, body + 1)
+    this.passOn(frame, exchange)
+    if (this.answering) this.upload?.release()
   }
 
   reply({ bytes, body, end }: Frame): void {
-    const flags = bytes[body] as number
-    const { closing } = this.#desk
-    const last = closing || (flags & ResponseFlag.last) !== 0
-    const stream = this.#stream
-    const whole = stream === undefined ? bytes.toString('latin1', body + 1, end) : ''
-    // Nothing at all is what an app has said that has destroyed its socket.
-    if (whole !== '' && !beginsWithHead(whole)) return this.error(misrendered())
-    const amendment = this.#amendment
-    const { load, elapsed } = this.#attempts
-    this.#settle()
     try {
-      if (stream === undefined) {
-        relayWhole(this.res, whole, { amendment, last })
-        this.#desk.responded(load, elapsed, this.res.statusCode)
-      } else stream.end({ bytes, start: body + 1, end }, last)
+      this.complete({ bytes, start: body + 1, end }, bytes[body] as number)
     } catch (error) {
       // The client must not wait for the rest. The link that brought the answer is to hear of it.
-      this.#desk.counters.cut++
-      cutResponse(this.res)
+      this.#breakOff()
       throw error
     }
   }
 
   error(error: ClusterwireError): void {
     if (this.#over) return
-    const exchange = this.#exchange
-    this.#exchange = undefined
-    this.#upload?.detach()
+    const { desk, exchange, answering } = this
+    this.exchange = undefined
+    this.upload?.detach()
     exchange?.abandon()
-    const attempts = this.#attempts
-    attempts.fail(error, this.#stream !== undefined)
-    if (this.#stream !== undefined) return this.#cut()
-    const held = this.#upload?.repeatable ?? true
-    if (!held || !attempts.mayRepeat(error, this.method))
-      return this.#refuse(refusalFor(error, attempts.casualties))
-    this.#desk.counters.retried++
-    if (exchange !== undefined) attempts.lose(exchange.member)
+    if (this.#stay !== undefined) desk.failed(this.#stay, error, answering)
+    if (answering) return this.#breakOff()
+    this.#losses ??= new Losses(desk)
+    const isHeld = this.upload?.repeatable ?? true
+    if (!isHeld || !this.#losses.mayRepeat(error, this.method, this.#begun))
+      return this.refuse(refusalFor(error, this.#losses.casualties))
+    desk.counters.retried++
+    if (exchange !== undefined) this.#losses.members.add(exchange.member)
     this.#seek()
   }
 
   drain(): void {
-    this.#upload?.drain()
+    this.upload?.drain()
+  }
+
+  /** Answers instead of a worker, and is over. */
+  protected refuse(refusal: Refusal, uploading = false): void {
+    if (this.#over) return
+    this.desk.refused(refusal)
+    this.desk.room.delete(this)
+    this.settle()
+    this.answer(refusal, uploading)
+  }
+
+  /** The worker's response begins. To be told once. */
+  protected responded(status: number): void {
+    this.desk.responded(this.#stay as Stay, status)
+  }
+
+  /** From here on no limit applies, and it does not count among its worker's requests. */
+  protected unbind(): void {
+    this.#countdown?.stop()
+    this.#stay?.end()
+    if (this.desk.room.size > 0) this.desk.room.advance()
+  }
+
+  /** It is over. */
+  protected settle(): void {
+    this.#over = true
+    this.#countdown?.stop()
+    this.#stay?.end()
+    this.client.remove(this)
+    this.upload?.discard()
+    this.desk.settled()
   }
 
   #seek(): void {
     if (this.#over) return
-    const { room, peer } = this.#desk
+    const { room, peer } = this.desk
     const progress = room.blocked ? 'blocked' : this.proceed()
     if (progress === 'left') return
-    const nobody = peer.directory.candidates(REQUEST).length === 0
-    if (nobody && peer.waiting.hopeless) this.#refuse(Refusals.noWorker)
+    const nobody = peer.directory.candidates(this.procedure).length === 0
+    if (nobody && peer.waiting.hopeless) this.refuse(Refusals.noWorker)
     else if (!room.add(this, progress))
-      this.#refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)
+      this.refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */
   #choose(): Candidate | Progress {
-    const { room, onError } = this.#desk
+    const { balancer, onError } = this.desk
     try {
-      const choice = chooseWorker(this.#desk, this.req, this.#attempts.lost)
-      if (typeof choice === 'string') return choice
-      this.#cookie = choice.cookie
-      return choice.candidate
+      const chosen = chooseWorker(this.desk, this, this.#losses?.members)
+      if (balancer.cookieFor !== undefined && typeof chosen === 'object')
+        this.cookie = askForCookie(balancer, chosen.member, this.req)
+      return chosen
     } catch (error) {
-      room.delete(this)
-      this.#refuse(Refusals.unrouted)
+      this.refuse(Refusals.unrouted)
       onError(error, 'balance.choose()')
       return 'left'
     }
@@ -226,23 +245,26 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     const introduce = (this.flags & RequestFlag.single) !== 0 || !this.client.isKnownTo(member)
     if (introduce) this.flags |= RequestFlag.introduces
     else this.flags &= ~RequestFlag.introduces
-    this.#attempts.enter(member)
+    const { peer, loads } = this.desk
+    this.#begun = false
+    this.#stay = new Stay(loads.of(member), peer.now())
+    const countdown = this.lasts ? undefined : this.#countdown
     try {
-      const exchange = this.#desk.peer.open<RequestToSend>({
+      const exchange = peer.open<RequestToSend>({
         member,
         ref,
-        procedure: REQUEST,
+        procedure: this.procedure,
         encode: encodeRequest,
         input: this,
-        timeout: this.#countdown?.left ?? 0,
-        deadline: this.#countdown?.deadline,
-        upload: this.#upload !== undefined,
+        timeout: countdown?.left ?? 0,
+        deadline: countdown?.deadline,
+        upload: this.upload !== undefined,
         events: this,
       })
       if (exchange.over) return // Its loss was told from within, and has been dealt with.
-      this.#exchange = exchange
+      this.exchange = exchange
       if ((this.flags & RequestFlag.single) === 0) this.client.introducedTo(member)
-      this.#upload?.sendTo(exchange)
+      this.upload?.sendTo(exchange)
     } catch (error) {
       this.error(error as ClusterwireError)
     }
@@ -250,63 +272,32 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
 
   /** Starts the countdown; whether it has any time at all. */
   #limitTime(limits: TimeLimits): boolean {
-    const { peer, onError } = this.#desk
-    try {
-      const ms = limits.of(this.req)
-      if (ms === 0) this.#refuse(Refusals.timedOut)
-      else if (ms < Number.POSITIVE_INFINITY)
-        this.#countdown = new Countdown(peer.clock, ms, () => this.#timeUp())
-    } catch (error) {
-      this.#refuse(Refusals.unrouted)
-      onError(error, 'timeout()')
-    }
+    const ms = limits.of(this.req, this.desk.onError)
+    if (ms === 0) this.refuse(Refusals.timedOut)
+    else if (Number.isNaN(ms)) this.refuse(Refusals.unrouted)
+    else if (ms < Number.POSITIVE_INFINITY)
+      this.#countdown = new Countdown(this.desk.peer.clock, ms, () => this.#timeUp())
     return !this.#over
   }
 
   #timeUp(): void {
-    if (this.#exchange !== undefined) return // That has the same deadline, and will tell of it.
-    this.#desk.room.delete(this)
-    this.#refuse(Refusals.timedOut)
+    // An exchange has the same deadline, and will tell of it; unless it may last.
+    if (this.exchange !== undefined && !this.lasts) return
+    this.error(new DeadlineExceededError(`${this.method} ${this.url}: the time is up`))
   }
 
   /** The body has got too large. */
   #exceed(): void {
-    const exchange = this.#exchange
+    const { exchange } = this
     if (this.#over) return
-    if (this.#stream !== undefined) this.#cut()
-    else this.#refuse(Refusals.bodyTooLarge, true)
+    if (this.answering) this.#breakOff()
+    else this.refuse(Refusals.bodyTooLarge, true)
     exchange?.abandon()
   }
 
-  /** @param uploading the client is in the middle of sending a body that nobody wants */
-  #refuse(refusal: Refusal, uploading = false): void {
-    if (this.#over) return
-    this.#desk.refused(refusal)
-    this.#settle()
-    if (refusal === Refusals.bodyTooLarge) this.res.shouldKeepAlive = false
-    if (uploading) refuseUpload(this, refusal, this.#desk.peer.clock)
-    else refuse(this, refusal)
-  }
-
-  #cut(): void {
-    this.#desk.counters.cut++
-    this.#settle()
-    cutResponse(this.res)
-  }
-
-  #settle(): void {
-    this.#over = true
-    this.#countdown?.stop()
-    this.#attempts.leave()
-    this.client.remove(this)
-    this.#upload?.discard()
-    this.#desk.settled()
-  }
-
-  get #amendment(): Amendment {
-    const { closing } = this.#desk
-    return closing || this.#cookie !== undefined
-      ? { closing, cookie: this.#cookie }
-      : NOTHING_TO_SAY
+  #breakOff(): void {
+    this.desk.counters.cut++
+    if (!this.#over) this.settle()
+    this.cut()
   }
 }

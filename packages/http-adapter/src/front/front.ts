@@ -1,22 +1,31 @@
 // The front: the primary's HTTP side. It takes requests in and gives each to a worker.
 
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
 import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
-import { forwardedHeaders, type RequestHeaders, type Trust, withoutRequestId } from '../headers.js'
-import { assertInternals } from '../node-internals.js'
-import { REQUEST_ID } from '../wire.js'
-import { type ClientConnection, connectionOf } from './connection.js'
+import {
+  forwardedHeaders,
+  type HeaderSource,
+  http1Headers,
+  type RequestHeaders,
+  type Trust,
+  withoutRequestId,
+} from '../headers.js'
+import { assertInternals, keepAliveTimeoutOf } from '../node-internals.js'
+import type { UpgradeListener } from '../upgrade.js'
+import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
+import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
 import { Desk } from './desk.js'
-import { Forward } from './forward.js'
+import { Http1Forward, http1Flags } from './http1.js'
+import { Http2Forward, hasHttp2Body } from './http2.js'
 import { assertLimit } from './limits.js'
 import type { FrontOptions } from './options.js'
 import { OwnServer } from './own-server.js'
 import { answerHealth, answerMetrics, type Listener, pages, pathOf } from './pages.js'
-import { Refusals, refuse } from './refusal.js'
 import { type FrontStats, statsOf } from './stats.js'
+import { respondOn, Tunnel } from './tunnel.js'
 
 /**
  * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
@@ -31,13 +40,20 @@ export function httpFront(primary: ClusterPeer, options: FrontOptions = {}): Htt
 
 /** A front. Made by {@link httpFront}. */
 export class HttpFront {
-  /** Answers a request: a listener for a server of one's own, for its events `request`, `checkContinue` and `checkExpectation`. */
-  readonly request: (req: IncomingMessage, res: ServerResponse) => void
-  /** Answers an upgrade, which is not supported yet, with 501: a listener for a server of one's own. */
-  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
-  /** Answers whether requests can be served now: 200, or 503, with the numbers of workers as JSON. A listener for a server of one's own. */
+  /**
+   * Answers a request: a listener for a server of one's own, of `node:http`, `node:https` or `node:http2`, for its events `request`,
+   * `checkContinue` and `checkExpectation`.
+   */
+  readonly request: Listener
+  /**
+   * Connects a client that wants an upgrade, to WebSocket or anything else, with a worker whose app listens to upgrades: a listener for a
+   * server of one's own, for its event `upgrade`. Where no app does, it answers as if nobody had listened here: as an ordinary
+   * request, except one with a body, which gets 501.
+   */
+  readonly upgrade: UpgradeListener
+  /** Answers whether requests can be served now: 200, or 503, with the numbers of workers as JSON. A listener as `request` is one. */
   readonly health: Listener
-  /** Answers with `stats()` in Prometheus' text format 0.0.4. A listener for a server of one's own. */
+  /** Answers with `stats()` in Prometheus' text format 0.0.4. A listener as `request` is one. */
   readonly metrics: Listener
   readonly #desk: Desk
   readonly #trust: Trust
@@ -49,6 +65,8 @@ export class HttpFront {
   #turnedAway = 0
   /** What the front answers itself, by path; `undefined` when it does not. */
   readonly #pages: ReadonlyMap<string, Listener> | undefined
+  /** Whether the workers' app listens to upgrades; while that is not known, they wait for it as all requests do. */
+  #upgrades = true
   #closing: Promise<void> | undefined
 
   constructor(primary: ClusterPeer, options: FrontOptions) {
@@ -56,15 +74,23 @@ export class HttpFront {
     assertLimit('maxConnections', maxConnections, 1)
     this.#desk = new Desk(primary.peer, options)
     this.#maxConnections = maxConnections
-    this.health = (req, res) => answerHealth(this.#desk, req, res)
+    this.health = (req, res) => answerHealth(this.#desk, { req, res })
     this.metrics = (req, res) => answerMetrics(this.#desk, this.#traffic, { req, res })
     this.#pages = pages([options.health, this.health], [options.metrics, this.metrics])
     this.#trust = trust
     this.#grace = grace
     this.#serverOptions = server
-    this.request = (req, res) => this.#request(req, res)
-    this.upgrade = (_req, socket) => refuseUpgrade(socket)
+    this.request = (req, res) => {
+      const page = this.#pages?.get(pathOf(req))
+      if (page !== undefined) page(req, res)
+      else if (req.httpVersionMajor === 1)
+        this.#request(req as IncomingMessage, res as ServerResponse)
+      else this.#requestHttp2(req as Http2ServerRequest, res as Http2ServerResponse)
+    }
+    this.upgrade = (req, socket, head) => this.#upgrade(req, socket as Socket, head)
     primary.onDrain(() => this.close())
+    primary.peer.directory.onChange(() => this.#learn())
+    this.#learn()
   }
 
   /**
@@ -74,7 +100,12 @@ export class HttpFront {
    */
   async listen(port: number, host?: string): Promise<AddressInfo> {
     this.#assertOpen()
-    const server = new OwnServer(this.#serverOptions, this.request, () => this.#admits())
+    const server = new OwnServer(this.#serverOptions, {
+      request: this.request,
+      upgrade: this.upgrade,
+      admits: () => this.#admits(),
+    })
+    server.upgrades = this.#upgrades
     this.#servers.add(server)
     try {
       const address = await server.listen(port, host)
@@ -92,8 +123,8 @@ export class HttpFront {
   }
 
   /**
-   * Stops listening, lets running requests finish and closes their connections behind them. Resolves when no connection is left, by
-   * force when the grace is over. Calling it again returns the same promise.
+   * Stops listening, lets running requests finish and closes their connections behind them; upgraded connections are brought to their
+   * end by their workers. Resolves when no connection is left, by force when the grace is over. Calling it again returns the same promise.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -102,6 +133,7 @@ export class HttpFront {
 
   async #close(): Promise<void> {
     this.#desk.closing = true
+    for (const tunnel of this.#desk.tunnels) tunnel.goodbye()
     const servers = [...this.#servers]
     const closed = servers.map((server) => server.close())
     const force = setTimeout(() => {
@@ -135,21 +167,48 @@ export class HttpFront {
 
   #request(req: IncomingMessage, res: ServerResponse): void {
     const desk = this.#desk
-    const page = this.#pages?.get(pathOf(req))
-    if (page !== undefined) return page(req, res)
     desk.counters.requests++
-    if (req.httpVersionMajor > 1) {
-      desk.refused(Refusals.version)
-      return refuse({ req, res, requestId: '' }, Refusals.version)
-    }
-    const connection = connectionOf(desk.peer, req, res)
+    const connection = connectionOf(desk.peer, req.socket, keepAliveTimeoutOf(res))
     const { headers, requestId } = this.#headers(req, connection)
     if (desk.closing) res.shouldKeepAlive = false
-    desk.active++
-    new Forward(desk, { req, res, connection, headers, requestId }).begin()
+    desk.entered()
+    const flags = http1Flags(req, res, connection)
+    new Http1Forward(desk, { req, res, connection, headers, requestId, flags }).begin()
   }
 
-  #headers(req: IncomingMessage, connection: ClientConnection): RequestHeaders {
+  #requestHttp2(req: Http2ServerRequest, res: Http2ServerResponse): void {
+    const desk = this.#desk
+    const { session } = req.stream
+    if (session === undefined) return // The client is gone.
+    desk.counters.requests++
+    const connection = connectionOfSession(desk.peer, session as ServerHttp2Session)
+    const source = http1Headers(req, hasHttp2Body(req))
+    const { headers, requestId } = this.#headers(source, connection)
+    desk.entered()
+    new Http2Forward(desk, { req, res, connection, headers, requestId }).begin()
+  }
+
+  #upgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
+    const desk = this.#desk
+    const page = this.#pages?.get(pathOf(req))
+    if (page !== undefined) return page(req, respondOn({ req, socket }))
+    desk.counters.requests++
+    const connection = connectionOf(desk.peer, socket, 0)
+    const { headers, requestId } = this.#headers(req, connection)
+    desk.entered()
+    new Tunnel(desk, { req, socket, head, connection, headers, requestId }).begin()
+  }
+
+  /** The workers have changed. Their app listens to upgrades or it does not; when none of them is there, it did what it did. */
+  #learn(): void {
+    const { directory } = this.#desk.peer
+    const upgrades = directory.candidates(UPGRADE).length > 0
+    if (upgrades === this.#upgrades || directory.candidates(REQUEST).length === 0) return
+    this.#upgrades = upgrades
+    for (const server of this.#servers) server.upgrades = upgrades
+  }
+
+  #headers(req: HeaderSource, connection: ClientConnection): RequestHeaders {
     const trust = this.#trust
     const own = req.headers[REQUEST_ID] !== undefined
     let headers = trust === undefined ? req.rawHeaders : forwardedHeaders(req, connection, trust)
@@ -157,9 +216,4 @@ export class HttpFront {
     if (own) headers = withoutRequestId(headers)
     return { headers, requestId: connection.nextRequestId() }
   }
-}
-
-function refuseUpgrade(socket: Duplex): void {
-  socket.on('error', () => socket.destroy())
-  socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
 }

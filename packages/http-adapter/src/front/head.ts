@@ -16,7 +16,12 @@ export function beginsWithHead(rendered: string): boolean {
  * take it for the real one; or what an app writes to its socket itself in place of a response.
  */
 export function isInterim(rendered: string): boolean {
-  return /^HTTP\/1\.1 1/.test(rendered) ? INTERIM.test(rendered) : beginsWithHead(rendered)
+  return isInformational(rendered) ? INTERIM.test(rendered) : beginsWithHead(rendered)
+}
+
+/** Whether bytes begin with an informational response. */
+export function isInformational(rendered: string): boolean {
+  return rendered.startsWith('HTTP/1.1 1')
 }
 
 /** What the front has to say in a response's head. */

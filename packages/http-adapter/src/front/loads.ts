@@ -19,6 +19,32 @@ export class Load {
   }
 }
 
+/** A request's time with a worker. */
+export class Stay {
+  readonly load: Load
+  /** When it began, on the peer's clock. */
+  readonly since: number
+  #over = false
+
+  constructor(load: Load, now: number) {
+    this.load = load
+    this.since = now
+    load.active++
+    load.requests++
+  }
+
+  /** Whether the request does not count among its worker's any more. */
+  get over(): boolean {
+    return this.#over
+  }
+
+  end(): void {
+    if (this.#over) return
+    this.#over = true
+    this.load.active--
+  }
+}
+
 /** All workers' parts. */
 export class Loads {
   readonly #limit: number
@@ -37,14 +63,6 @@ export class Loads {
       // One that is gone may still be asked about, by what ends with it; it is not kept.
       if (member.state !== 'gone') this.#loads.set(member, load)
     }
-    return load
-  }
-
-  /** Gives a worker one more. */
-  enter(member: Member): Load {
-    const load = this.of(member)
-    load.active++
-    load.requests++
     return load
   }
 

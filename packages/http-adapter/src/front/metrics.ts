@@ -37,6 +37,9 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
     gauge('active_requests', 'Requests that are not answered, the waiting ones included.', [
       [stats.active],
     ]),
+    gauge('upgraded_connections', 'Connections that are upgraded, or about to be.', [
+      [stats.upgraded],
+    ]),
     gauge('queue_requests', 'Requests that wait for a worker.', [[stats.queue.size]]),
     gauge('queue_oldest_seconds', 'How long the first in the queue has waited.', [
       [stats.queue.oldest / 1_000],

@@ -16,12 +16,12 @@ export interface FrontOptions extends Limits {
   readonly queue?: QueueOptions
   /**
    * Requests that each worker has at a time, from when it is given one to the end of the response: an event stream holds its place for as
-   * long as it lasts. Those beyond wait in the queue. Default: any number
+   * long as it lasts, an upgraded connection until it is upgraded. Those beyond wait in the queue. Default: any number
    */
   readonly concurrency?: number
   /**
    * Milliseconds that a request may take, from its head to the end of its response, or a function that says so for each: give those
-   * no limit that stream events. Default: no limit
+   * no limit that stream events. An upgraded connection has no limit. Default: no limit
    */
   readonly timeout?: Timeout
   /** Lets clients say how long they will wait. Default: they can't */

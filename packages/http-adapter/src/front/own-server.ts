@@ -4,17 +4,27 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { ListenError } from '../errors.js'
+import type { UpgradeListener } from '../upgrade.js'
+
+/** Who answers. */
+export interface Listeners {
+  readonly request: RequestListener
+  readonly upgrade: UpgradeListener
+  /** Whether one more connection may be opened; one that may not is closed at once. */
+  readonly admits: () => boolean
+}
 
 /** A server. Listens once. */
 export class OwnServer {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #upgrade: UpgradeListener
   /** Settles when it listens, or can not. */
   #opening: Promise<AddressInfo> | undefined
 
-  /** @param admits whether one more connection may be opened; one that may not is closed at once */
-  constructor(options: ServerOptions, request: RequestListener, admits: () => boolean) {
+  constructor(options: ServerOptions, { request, upgrade, admits }: Listeners) {
     this.#server = createServer(options, request)
+    this.#upgrade = upgrade
     // Without these Node would answer instead of the app.
     this.#server.on('checkContinue', request).on('checkExpectation', request)
     this.#server.on('connection', (socket: Socket) => {
@@ -27,6 +37,12 @@ export class OwnServer {
   /** Connections that are open. */
   get connections(): number {
     return this.#sockets.size
+  }
+
+  /** Whether what asks for an upgrade goes to `upgrade`. Node takes it for an ordinary request, body and all, while nobody listens. */
+  set upgrades(on: boolean) {
+    this.#server.removeListener('upgrade', this.#upgrade)
+    if (on) this.#server.on('upgrade', this.#upgrade)
   }
 
   /** @throws ListenError */
@@ -45,17 +61,23 @@ export class OwnServer {
   async close(): Promise<void> {
     // What is about to listen can't be stopped before it does.
     await this.#opening?.catch(() => {})
-    const closed = new Promise((resolve) => this.#server.close(resolve))
-    // Node has closed those that wait for another request, but not those that wait for their first. Two turns of the event loop: one
-    // may have accepted a connection whose request is here already, the next reads it.
+    const server = this.#server
+    // Node's `close` ends idle connections there and then, since version 26 also those that wait for their first request: although the
+    // next request may be here, not read yet. Two turns of the event loop: one may have accepted a connection, the next reads it.
+    const closeIdleConnections = server.closeIdleConnections
+    server.closeIdleConnections = () => {}
+    const closed = new Promise((resolve) => server.close(resolve))
     await turn()
     await turn()
+    closeIdleConnections.call(server)
+    // Before version 26 Node leaves those open that wait for their first request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
     await closed
   }
 
   /** Closes every connection, whatever is on it. */
   cut(): void {
-    this.#server.closeAllConnections()
+    // Node's own closeAllConnections() knows nothing of those that were upgraded.
+    for (const socket of this.#sockets) socket.destroy()
   }
 }

@@ -22,7 +22,7 @@ type Reason =
   | 'workerLost'
   | 'poison'
   | 'failed'
-  | 'version'
+  | 'notUpgraded'
   | 'timedOut'
   | 'bodyTooLarge'
   | 'urlTooLong'
@@ -74,11 +74,11 @@ export const Refusals: Readonly<Record<Reason, Refusal>> = {
     code: 'BAD_GATEWAY',
     message: 'The worker could not answer.',
   },
-  /** HTTP/2 is not spoken yet. */
-  version: {
-    status: 505,
-    code: 'HTTP_VERSION',
-    message: 'Use HTTP/1.1.',
+  /** No worker takes upgrades, and what came with this one can't be read as an ordinary request any more. */
+  notUpgraded: {
+    status: 501,
+    code: 'NOT_UPGRADED',
+    message: 'This server does not upgrade connections.',
   },
   /** The request's time was up before a worker began to answer. */
   timedOut: {
@@ -124,11 +124,17 @@ export function misrendered(): ProtocolError {
   return new ProtocolError('The worker sent a response whose head is not one of HTTP/1.1')
 }
 
-/** Who is refused. */
+/** What is refused. */
 export interface Refused {
+  readonly req: Pick<IncomingMessage, 'headers'>
+  readonly res: Pick<ServerResponse, 'writeHead' | 'end'>
+  readonly requestId: string
+}
+
+/** The same, of HTTP/1. */
+export interface RefusedUpload extends Refused {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  readonly requestId: string
 }
 
 /** Answers with a refusal: as JSON where the client accepts it, else as a line of text. */
@@ -143,7 +149,7 @@ const LINGER = 2_000
  * The same for a client that is still sending what nobody wants. Its connection is closed, but not at once: on one that is closed while
  * bytes come in, the answer may never be read (RFC 9112, section 9.6). So they are read, and thrown away, for a while.
  */
-export function refuseUpload(refused: Refused, refusal: Refusal, clock: Clock): void {
+export function refuseUpload(refused: RefusedUpload, refusal: Refusal, clock: Clock): void {
   const { req, res } = refused
   res.shouldKeepAlive = false
   res.write(begin(refused, refusal))

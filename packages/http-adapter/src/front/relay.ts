@@ -1,9 +1,11 @@
 // A rendered response on its way to the client: whole, or piece by piece as fast as the client takes it.
 
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
 import { type Amendment, amend } from './head.js'
+import { PacedWriter } from './paced.js'
 
 /** Up to here a response goes out as one string, which Node writes without a buffer of its own. */
 const STRING_BYTES = 16 * 1024
@@ -15,12 +17,15 @@ export interface Range {
   readonly end: number
 }
 
-/** Sends a response that is there in full. `last`: the connection is closed behind it. */
-export function relayWhole(
-  res: ServerResponse,
-  text: string,
-  { amendment, last }: { readonly amendment: Amendment; readonly last: boolean },
-): void {
+/** How a whole response is sent. */
+export interface Whole {
+  readonly amendment: Amendment
+  /** The connection is closed behind it. */
+  readonly last: boolean
+}
+
+/** Sends a response that is there in full. */
+export function relayWhole(res: ServerResponse, text: string, { amendment, last }: Whole): void {
   if (text !== '' && text.length <= STRING_BYTES)
     return endRendered(res, amend(text, amendment), last)
   beginRendered(res, text)
@@ -32,15 +37,14 @@ export function relayWhole(
 /** A response that comes in pieces. */
 export class RelayedStream {
   readonly #res: ServerResponse
+  readonly #writer: PacedWriter
   /** The first piece; `undefined` when it has been passed on. */
   #first: Buffer | undefined
-  #exchange: OutgoingExchange | undefined
-  /** What the client has not made room for; the worker is not given credit for it meanwhile. */
-  #owed = 0
 
   /** @param first the first piece, which begins with the head */
   constructor(res: ServerResponse, first: string, amendment: Amendment) {
     this.#res = res
+    this.#writer = new PacedWriter(res)
     beginRendered(res, first)
     this.#first = Buffer.from(amend(first, amendment), 'latin1')
   }
@@ -48,32 +52,27 @@ export class RelayedStream {
   /** Passes on a data frame's bytes, those from `start` on. */
   take(exchange: OutgoingExchange, frame: Frame, start: number): void {
     const { bytes, end } = frame
-    // The frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow.
-    const piece = this.#first ?? Buffer.from(bytes.subarray(start, end))
+    const piece = this.#first ?? copyOf({ bytes, start, end })
     this.#first = undefined
-    if (this.#res.write(piece)) {
-      exchange.consumed(dataBytes(frame))
-      return
-    }
-    if (this.#exchange === undefined) {
-      this.#exchange = exchange
-      this.#res.on('drain', () => this.#drain())
-    }
-    this.#owed += dataBytes(frame)
+    this.#writer.write(piece, exchange, dataBytes(frame))
   }
 
   /** Passes on the last bytes. */
-  end({ bytes, start, end }: Range, last: boolean): void {
+  end(rest: Range, last: boolean): void {
     setLast(this.#res, last)
-    if (start < end) this.#res.end(Buffer.from(bytes.subarray(start, end)))
+    if (rest.start < rest.end) this.#res.end(copyOf(rest))
     else this.#res.end()
   }
+}
 
-  #drain(): void {
-    const owed = this.#owed
-    this.#owed = 0
-    this.#exchange?.consumed(owed)
-  }
+/** A frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */
+export function copyOf({ bytes, start, end }: Range): Buffer {
+  return Buffer.from(bytes.subarray(start, end))
+}
+
+/** The text of the bytes in which a head is rendered. */
+export function textOf({ bytes, start, end }: Range): string {
+  return bytes.toString('latin1', start, end)
 }
 
 /** Ends a response in the middle, so that nobody can take it for complete: even one whose end is that of its connection. */
@@ -81,6 +80,12 @@ export function cutResponse(res: ServerResponse): void {
   const { socket } = res
   // One that is not on the connection yet, behind another one, must not take that with it.
   if (socket === null) res.destroy()
-  else if ('encrypted' in socket) socket.destroy()
+  else resetSocket(socket)
+}
+
+/** Ends a connection so that nobody can take what came by it for all there is. */
+export function resetSocket(socket: Socket): void {
+  // TLS has no reset of its own: what is missing is its farewell, and that says the same.
+  if ('encrypted' in socket) socket.destroy()
   else socket.resetAndDestroy()
 }

@@ -12,7 +12,7 @@ export interface WorkerStats {
   readonly state: 'ready' | 'suspect'
   /** Exchanges with it that are not answered, those of others in this process included: what `leastPending` compares. */
   readonly pending: number
-  /** Requests that it has now, those included whose responses have begun: what `concurrency` limits. */
+  /** Requests that it has now, those included whose responses have begun: what `concurrency` limits. No upgraded connections */
   readonly active: number
   /** Requests that it was given. */
   readonly requests: number
@@ -24,8 +24,10 @@ export interface WorkerStats {
 
 /** What a front is doing, and has done since it was made. */
 export interface FrontStats extends Readonly<Counters> {
-  /** Requests that are not answered, the waiting ones included. */
+  /** Requests that are not answered, the waiting ones included, and connections that are upgraded. */
   readonly active: number
+  /** Connections that are upgraded, or about to be. */
+  readonly upgraded: number
   /** Requests that wait for a worker. The same as `queue.size` */
   readonly waiting: number
   readonly queue: {
@@ -48,20 +50,27 @@ export interface FrontStats extends Readonly<Counters> {
   readonly workers: readonly WorkerStats[]
 }
 
-/** The classes of final statuses. */
-export type StatusClass = '2xx' | '3xx' | '4xx' | '5xx'
+/** The classes of statuses that end a request: of the first, `101` is the only one. */
+export type StatusClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx'
 
 /** Collects a front's numbers. */
 export function statsOf(desk: Desk, connections: FrontStats['connections']): FrontStats {
-  const { counters, active, room, responses, refusedBy } = desk
-  const [, , success = 0, redirect = 0, clientError = 0, serverError = 0] = responses
+  const { counters, active, tunnels, room, responses, refusedBy } = desk
+  const [, upgrade = 0, success = 0, redirect = 0, clientError = 0, serverError = 0] = responses
   return {
     ...counters,
     active,
+    upgraded: tunnels.size,
     waiting: room.size,
     queue: { size: room.size, oldest: room.oldest },
     connections,
-    responses: { '2xx': success, '3xx': redirect, '4xx': clientError, '5xx': serverError },
+    responses: {
+      '1xx': upgrade,
+      '2xx': success,
+      '3xx': redirect,
+      '4xx': clientError,
+      '5xx': serverError,
+    },
     refusedBy: Object.fromEntries(refusedBy),
     workers: loadsOf(desk).map(({ member, active, requests, errors, latency }) => ({
       number: member.number,

@@ -15,6 +15,7 @@ import {
 } from '@clusterwire/core/peer'
 import {
   completeRequest,
+  connectionReset,
   createRequest,
   createResponse,
   dumpUnread,
@@ -31,9 +32,10 @@ import {
   RequestFlag,
   ResponseFlag,
 } from '../wire.js'
+import type { Chunk, Done } from './client-socket.js'
 import { Outbox } from './outbox.js'
 import { metaOf } from './scope.js'
-import type { Chunk, Done, RequestScope, SocketUser, VirtualSocket } from './virtual-socket.js'
+import type { RequestScope, SocketUser, VirtualSocket } from './virtual-socket.js'
 
 const requestStarted = channel('http.server.request.start')
 const responseFinished = channel('http.server.response.finish')
@@ -206,7 +208,7 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   closed(): void {
-    if (!this.#finished || !this.#req.complete) this.#req.destroy(connectionReset())
+    if (!this.#finished || !this.#req.complete) this.#req.destroy(connectionReset('aborted'))
   }
 
   timedOut(): boolean {
@@ -222,14 +224,19 @@ export class Serving implements CalleeEvents, SocketUser {
   #push(chunk: Buffer): boolean {
     this.#socket.bytesRead += chunk.length
     if (isDumped(this.#req)) return true
+    const { scopes } = this.#peer
+    if (!scopes.active) return this.#req.push(chunk)
     // What listens to the body may make calls too.
-    if (!this.#peer.nests || this.#peer.scopes === undefined) return this.#req.push(chunk)
-    return this.#peer.scopes.run(this.#exchange, () => this.#req.push(chunk))
+    let hasRoom = true
+    scopes.run(this.#exchange, () => {
+      hasRoom = this.#req.push(chunk)
+    })
+    return hasRoom
   }
 
   #complete(): void {
-    const { nests, scopes } = this.#peer
-    if (!nests || scopes === undefined) completeRequest(this.#req, this.#trailers)
+    const { scopes } = this.#peer
+    if (!scopes.active) completeRequest(this.#req, this.#trailers)
     else scopes.run(this.#exchange, () => completeRequest(this.#req, this.#trailers))
   }
 
@@ -247,11 +254,6 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 }
 
-/** What Node gives a request whose connection has closed. */
-function connectionReset(): Error {
-  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
-}
-
 interface Emission {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -263,14 +265,15 @@ interface Emission {
 
 /** Tells the app's server of a request. The calls that are made in there, and those that follow from it, are made for the request. */
 function emitFor(emission: Emission): void {
-  const { peer, exchange } = emission
-  if (peer.nests) return peer.scopes?.run(exchange, () => emitRequest(emission))
+  const { exchange } = emission
+  const { scopes } = emission.peer
+  if (scopes.active) return scopes.run(exchange, () => emitRequest(emission))
   // Nobody makes calls yet. If the first client is made in there, it is in the request's scope at once.
-  const outer = peer.enter(exchange)
+  const outer = scopes.entered(exchange)
   try {
     emitRequest(emission)
   } finally {
-    peer.leave(outer)
+    scopes.left(outer)
   }
 }
 

@@ -1,0 +1,111 @@
+// A request that came by HTTP/1: the worker's bytes are its response, and leave as they are.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { awaitsContinue, keepsAlive, statusOf, writeInterim } from '../node-internals.js'
+import { Piece, REQUEST, RequestFlag, ResponseFlag } from '../wire.js'
+import { type ClientConnection, flagsOfConnection } from './connection.js'
+import type { Desk } from './desk.js'
+import { type Arrival, Forward } from './forward.js'
+import { type Amendment, beginsWithHead, isInterim, NOTHING_TO_SAY } from './head.js'
+import { misrendered, type Refusal, Refusals, refuse, refuseUpload } from './refusal.js'
+import { cutResponse, type Range, RelayedStream, relayWhole, textOf } from './relay.js'
+import { type Content, hasBody, isSmall, type Source } from './upload.js'
+
+/** What an HTTP/1 request arrives with. Its flags are those of `http1Flags`. */
+export interface Http1Arrival extends Arrival {
+  readonly res: ServerResponse
+}
+
+/** A request that came by HTTP/1. */
+export class Http1Forward extends Forward {
+  readonly #res: ServerResponse
+  /** Most responses come in one piece. */
+  #stream: RelayedStream | undefined
+
+  constructor(desk: Desk, arrival: Http1Arrival) {
+    super(desk, arrival)
+    this.#res = arrival.res
+  }
+
+  get procedure(): string {
+    return REQUEST
+  }
+
+  protected get content(): Content {
+    if (!hasBody(this.req)) return 'none'
+    return isSmall(this.req) ? 'small' : 'stream'
+  }
+
+  protected get source(): Source {
+    return this.req
+  }
+
+  protected get answering(): boolean {
+    return this.#stream !== undefined
+  }
+
+  protected passOn(frame: Frame, exchange: OutgoingExchange): void {
+    const { bytes, body, end } = frame
+    if (bytes[body] === Piece.interim) {
+      const text = textOf({ bytes, start: body + 1, end })
+      if (!isInterim(text)) return this.error(misrendered())
+      writeInterim(this.#res, text)
+      exchange.consumed(dataBytes(frame))
+      return
+    }
+    if (this.#stream === undefined) {
+      const first = textOf({ bytes, start: body + 1, end })
+      if (!beginsWithHead(first)) return this.error(misrendered())
+      this.responded(statusOf(first))
+      this.#stream = new RelayedStream(this.#res, first, this.#amendment)
+    }
+    this.#stream.take(exchange, frame, body + 1)
+  }
+
+  protected complete(rest: Range, flags: number): void {
+    const last = this.desk.closing || (flags & ResponseFlag.last) !== 0
+    if (this.#stream !== undefined) {
+      this.settle()
+      return this.#stream.end(rest, last)
+    }
+    const text = textOf(rest)
+    // Nothing at all is what an app has said that has destroyed its socket.
+    if (text !== '' && !beginsWithHead(text)) return this.error(misrendered())
+    this.responded(statusOf(text))
+    this.settle()
+    relayWhole(this.#res, text, { amendment: this.#amendment, last })
+  }
+
+  protected cut(): void {
+    cutResponse(this.#res)
+  }
+
+  protected answer(refusal: Refusal, uploading: boolean): void {
+    const res = this.#res
+    const refused = { req: this.req, res, requestId: this.requestId }
+    if (refusal === Refusals.bodyTooLarge) res.shouldKeepAlive = false
+    if (uploading && !awaitsContinue(res)) refuseUpload(refused, refusal, this.desk.peer.clock)
+    else refuse(refused, refusal)
+  }
+
+  get #amendment(): Amendment {
+    const { closing } = this.desk
+    const { cookie } = this
+    return closing || cookie !== undefined ? { closing, cookie } : NOTHING_TO_SAY
+  }
+}
+
+/** What the worker has to know of a request besides its head. */
+export function http1Flags(
+  req: IncomingMessage,
+  res: ServerResponse,
+  connection: ClientConnection,
+): number {
+  let flags = flagsOfConnection(connection)
+  flags |= keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
+  if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
+  if (req.headers.expect === undefined) return flags
+  if (awaitsContinue(res)) return flags | RequestFlag.awaitsContinue
+  return /100-continue/i.test(req.headers.expect) ? flags : flags | RequestFlag.expects
+}

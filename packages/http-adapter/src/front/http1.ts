@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
-import { awaitsContinue, keepsAlive, statusOf, writeInterim } from '../node-internals.js'
+import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
 import { Piece, REQUEST, RequestFlag, ResponseFlag } from '../wire.js'
 import { type ClientConnection, flagsOfConnection } from './connection.js'
 import type { Desk } from './desk.js'
@@ -57,8 +57,8 @@ export class Http1Forward extends Forward {
     if (this.#stream === undefined) {
       const first = textOf({ bytes, start: body + 1, end })
       if (!beginsWithHead(first)) return this.error(misrendered())
-      this.responded(statusOf(first))
       this.#stream = new RelayedStream(this.#res, first, this.#amendment)
+      this.responded(this.#res.statusCode)
     }
     this.#stream.take(exchange, frame, body + 1)
   }
@@ -72,9 +72,9 @@ export class Http1Forward extends Forward {
     const text = textOf(rest)
     // Nothing at all is what an app has said that has destroyed its socket.
     if (text !== '' && !beginsWithHead(text)) return this.error(misrendered())
-    this.responded(statusOf(text))
     this.settle()
     relayWhole(this.#res, text, { amendment: this.#amendment, last })
+    this.responded(this.#res.statusCode)
   }
 
   protected cut(): void {

@@ -145,7 +145,8 @@ export class Tunnel extends Forward implements Upgraded {
   #take(piece: Range): Buffer {
     if (this.#answering) return copyOf(piece)
     const first = textOf(piece)
-    const status = first.startsWith('HTTP/1.') ? statusOf(first) : 0
+    // What it is worth as one: an app may speak anything.
+    const status = /^HTTP\/1\.[01] [1-5]\d\d/.test(first) ? statusOf(first) : 0
     const cookie = status === 0 ? undefined : this.cookie
     this.#answering = true
     this.responded(status)

@@ -85,10 +85,7 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   protected abstract get answering(): boolean
   /** A data frame of the response came, whose bytes are to be given back. */
   protected abstract passOn(frame: Frame, exchange: OutgoingExchange): void
-  /**
-   * The response is complete with these bytes: to `settle`, and to send them. `flags`: `ResponseFlag`s. What this throws, the link that brought
-   * them hears.
-   */
+  /** The response is complete with these bytes: to `settle`, and to send them. The link that brought them hears what this throws. */
   protected abstract complete(rest: Range, flags: number): void
   /** Ends the response in the middle, so that nobody can take it for complete. */
   protected abstract cut(): void

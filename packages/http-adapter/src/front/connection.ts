@@ -111,7 +111,7 @@ export class ClientConnection implements ClientFacts {
     this.#knownTo.add(member)
   }
 
-  /** A name for the next request on it. */
+  /** A name for the next request on it. Not a decimal one: V8 caches the text of decimals, and every name would live on for a while. */
   nextRequestId(): string {
     return `${this.#name}.${(++this.#lastRequest).toString(36)}`
   }

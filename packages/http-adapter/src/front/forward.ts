@@ -7,7 +7,6 @@
 //
 // A lost worker's request goes to another one only when that can do no harm: it certainly was not begun, or its method is idempotent,
 // no byte of its response has gone out, and its body is still held.
-//
 // How its response reaches the client is left to whoever extends this: http1.ts, http2.ts, tunnel.ts.
 
 import type { IncomingMessage } from 'node:http'
@@ -239,7 +238,8 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   }
 
   #open({ member, ref }: Candidate): void {
-    const introduce = (this.flags & RequestFlag.single) !== 0 || !this.client.isKnownTo(member)
+    const isSingle = (this.flags & RequestFlag.single) !== 0
+    const introduce = isSingle || !this.client.isKnownTo(member)
     if (introduce) this.flags |= RequestFlag.introduces
     else this.flags &= ~RequestFlag.introduces
     const { peer, loads } = this.desk
@@ -260,7 +260,7 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
       })
       if (exchange.over) return // Its loss was told from within, and has been dealt with.
       this.exchange = exchange
-      if ((this.flags & RequestFlag.single) === 0) this.client.introducedTo(member)
+      if (introduce && !isSingle) this.client.introducedTo(member)
       this.upload?.sendTo(exchange)
     } catch (error) {
       this.error(error as ClusterwireError)

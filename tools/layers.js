@@ -112,7 +112,7 @@ const packages = {
   'packages/http-adapter/src': {
     rows: [
       ['wire.ts', 'errors.ts', 'upgrade.ts'],
-      ['node-internals.ts', 'headers.ts', 'balancer.ts', 'waiting-room.ts'],
+      ['node-internals.ts', 'headers.ts', 'balancer/**', 'waiting-room.ts'],
       ['front/**', 'worker/**'],
       ['index.ts'],
     ],

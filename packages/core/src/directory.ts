@@ -122,7 +122,10 @@ export class Directory {
     return () => this.#listeners.delete(listener)
   }
 
-  /** The ready workers that serve the procedure; suspect ones only when there are no others. */
+  /**
+   * The ready workers that serve the procedure. Suspect ones only when fewer than half are ready: then what all of them should bear would
+   * fall on the few, and bring them down too (Envoy calls it the panic threshold).
+   */
   candidates(procedure: string): readonly Candidate[] {
     let found = this.#candidates.get(procedure)
     if (found === undefined) {
@@ -131,7 +134,7 @@ export class Directory {
         return served === undefined ? [] : [{ member, ...served }]
       })
       const sound = all.filter(({ member }) => member.state === 'ready')
-      found = sound.length > 0 ? sound : all
+      found = sound.length * 2 >= all.length ? sound : all
       this.#candidates.set(procedure, found)
     }
     return found

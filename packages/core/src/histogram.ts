@@ -38,6 +38,11 @@ export class Histogram {
     return this.#count
   }
 
+  /** Milliseconds, all together. */
+  get sum(): number {
+    return this.#sum
+  }
+
   /** @param ms milliseconds */
   record(ms: number): void {
     const index = bucketOf(ms)
@@ -71,6 +76,14 @@ export class Histogram {
       if (count > 0 && left <= 0) return Math.min(endOf(index), this.#max)
     }
     return this.#max
+  }
+
+  /** How many values do not exceed this time: exactly, where it is a power of two of a microsecond, else those in the buckets below it. @param ms */
+  countUpTo(ms: number): number {
+    const below = bucketOf(ms)
+    let count = 0
+    for (let index = 0; index < below; index++) count += this.#counts[index] as number
+    return count
   }
 
   summary(): LatencySummary {

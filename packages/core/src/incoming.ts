@@ -42,7 +42,8 @@ export class IncomingExchange extends Exchange {
   readonly hasUpload: boolean
   /** How many requests led to this one; 0 for one that no handler made. */
   readonly depth: number
-  readonly meta: Meta
+  /** What the caller sent along. An adapter may say instead what it knows of its own request. */
+  meta: Meta
   /** Where in its frame the request itself begins. */
   readonly inputAt: number
   /** To be set while the request is being handed over; what comes in without one is dropped. */

@@ -183,7 +183,7 @@ function partsOf(name: string): readonly [contract: string, key: string] {
  * Rendezvous hashing (D. Thaler, C. Ravishankar, "Using name-based mappings to increase hit rates", 1998): of all candidates, the one
  * whose number hashes highest together with the key. A worker that comes takes 1/n of the keys, one that goes gives up only its own.
  */
-function pickByKey(candidates: readonly Candidate[], key: string): Candidate | undefined {
+export function pickByKey(candidates: readonly Candidate[], key: string): Candidate | undefined {
   const seed = hash(key)
   let best: Candidate | undefined
   let bestWeight = -1

@@ -61,6 +61,11 @@ export class WaitingRoom {
     return () => this.#remove(place)
   }
 
+  /** Whether it makes no sense to wait, because no worker is expected soon. */
+  get hopeless(): boolean {
+    return this.#shut !== undefined
+  }
+
   /** No worker is expected soon: nobody waits until it opens again. */
   shut(why: (procedure: string) => NoWorkerError): void {
     this.#shut = why

@@ -62,6 +62,7 @@ test('@clusterwire/core/peer', () => {
       "ByteReader",
       "ByteWriter",
       "Directory",
+      "Histogram",
       "PIECE_BYTES",
       "Peer",
       "SocketLink",
@@ -70,6 +71,7 @@ test('@clusterwire/core/peer', () => {
       "dataBytes",
       "decodeValue",
       "encodeValue",
+      "pickByKey",
     ]
   `)
 })

@@ -123,9 +123,13 @@ export function writeInterim(res: ServerResponse, text: string): void {
   response(res)._writeRaw(text, 'latin1')
 }
 
-/** `HTTP/1.1 200 OK`: the three digits. */
-function statusOf(head: string): number {
-  return Number(head.slice(9, 12))
+/** `HTTP/1.1 200 OK`: the three digits, by their places; 0 for nothing at all. Read for every response. */
+export function statusOf(head: string): number {
+  return digit(head, 9) * 100 + digit(head, 10) * 10 + digit(head, 11) || 0
+}
+
+function digit(text: string, at: number): number {
+  return text.charCodeAt(at) - 48
 }
 
 // In the worker: a request and a response that no parser made.

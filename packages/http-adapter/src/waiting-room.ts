@@ -1,11 +1,18 @@
 // Where requests wait while no worker takes them: first come, first served, bounded in number and in time.
 
+import { InvalidOptionError } from '@clusterwire/core'
 import type { Clock } from '@clusterwire/core/peer'
+
+/**
+ * What came of trying to go on: it has `left` the room; it `stays`, for what only it waits for; or it is `blocked`, because there is
+ * nobody for anyone to go to.
+ */
+export type Progress = 'left' | 'stays' | 'blocked'
 
 /** Who waits. */
 export interface Waiting {
-  /** Tries to go on, or ends: leaves the room and returns `true`, or returns `false` and stays. */
-  proceed(): boolean
+  /** Tries to go on, or ends. */
+  proceed(): Progress
   /** It has waited too long. It has been removed. */
   expire(): void
 }
@@ -14,7 +21,7 @@ export interface Waiting {
 export interface QueueOptions {
   /** Requests that may wait at a time; the next is refused. Default 1000 */
   readonly limit?: number
-  /** Milliseconds that a request may wait. Default 5000 */
+  /** Milliseconds that a request may wait; 0 to refuse at once what can't be given to a worker. Default 5000 */
   readonly timeout?: number
 }
 
@@ -27,10 +34,17 @@ export class WaitingRoom {
   readonly #waiting = new Map<Waiting, number>()
   #stopTimer: (() => void) | undefined
   #advancing = false
+  /** Something has changed again while everyone tries. */
+  #changed = false
+  /** The last to try found nobody for anyone to go to: who comes now can't either, and must not overtake. */
+  #blocked = false
 
+  /** @throws InvalidOptionError */
   constructor(clock: Clock, { limit = 1000, timeout = 5000 }: QueueOptions = {}) {
+    assertRange('limit', limit, Number.POSITIVE_INFINITY)
+    assertRange('timeout', timeout, 2 ** 31 - 1)
     this.#clock = clock
-    this.#limit = limit
+    this.#limit = timeout === 0 ? 0 : limit
     this.#timeout = timeout
   }
 
@@ -38,8 +52,21 @@ export class WaitingRoom {
     return this.#waiting.size
   }
 
-  /** Lets one in; `false` when the room is full. */
-  add(waiting: Waiting): boolean {
+  /** Milliseconds that the first in the line has waited; 0 when nobody waits. */
+  get oldest(): number {
+    for (const deadline of this.#waiting.values())
+      return this.#timeout - (deadline - this.#clock.now())
+    return 0
+  }
+
+  /** Whether one who comes now has to wait in any case. */
+  get blocked(): boolean {
+    return this.#blocked && this.#waiting.size > 0
+  }
+
+  /** Lets one in that has tried to go on; `false` when the room is full. */
+  add(waiting: Waiting, progress: Progress): boolean {
+    this.#blocked = progress === 'blocked'
     if (this.#waiting.size >= this.#limit) return false
     this.#waiting.set(waiting, this.#clock.now() + this.#timeout)
     if (this.#stopTimer === undefined) this.#setTimer(this.#timeout)
@@ -51,16 +78,26 @@ export class WaitingRoom {
     return this.#waiting.delete(waiting)
   }
 
-  /** Something has changed: everyone may try, in turn, until one can't go on. */
+  /** Something has changed: everyone may try, in turn, until there is nobody for the next ones to go to. */
   advance(): void {
+    this.#changed = true
     // Who goes on may end at once, which is a change too: the loop that let it go sees to the rest.
     if (this.#advancing) return
     this.#advancing = true
     try {
-      for (const waiting of this.#waiting.keys()) if (!waiting.proceed()) return
+      while (this.#changed) {
+        this.#changed = false
+        this.#blocked = this.#tryAll()
+      }
     } finally {
       this.#advancing = false
     }
+  }
+
+  /** Whether there was nobody for somebody to go to. */
+  #tryAll(): boolean {
+    for (const waiting of this.#waiting.keys()) if (waiting.proceed() === 'blocked') return true
+    return false
   }
 
   #setTimer(ms: number): void {
@@ -76,4 +113,11 @@ export class WaitingRoom {
       waiting.expire()
     }
   }
+}
+
+function assertRange(name: string, value: number, most: number): void {
+  if (!(value >= 0 && value <= most))
+    throw new InvalidOptionError(
+      `queue.${name}: a number from 0 to ${most} is allowed, got ${value}`,
+    )
 }

@@ -1,5 +1,5 @@
 // What the front does when something is missing, full, lost or closing.
-import { createServer as createHttpServer, request, type ServerResponse } from 'node:http'
+import { createServer as createHttpServer, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
@@ -9,6 +9,7 @@ import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { ListenError } from '../src/index.js'
 import { cert, key } from './support/certificate.js'
+import { call } from './support/client.js'
 import { serve, startCluster } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
 
@@ -16,41 +17,6 @@ import { open, talk, until } from './support/raw.js'
 const NEVER = 3_600_000
 /** More requests than a stack has room for, if each was answered on top of the one before. */
 const CROWD = 5_000
-
-interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  readonly body: string
-}
-
-interface Call {
-  readonly method?: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-}
-
-/** Makes a request with a connection of its own. Rejects when the connection is cut. */
-function call(
-  port: number,
-  path = '/',
-  { method = 'GET', headers = {}, body }: Call = {},
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const options = { port, path, method, headers, agent: false, host: '127.0.0.1' } as const
-    const req = request(options, (res) => {
-      let text = ''
-      res.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk
-      })
-      res.on('end', () =>
-        resolve({ status: res.statusCode ?? 0, headers: res.headers, body: text }),
-      )
-      res.on('error', reject)
-    })
-    req.on('error', reject)
-    req.end(body)
-  })
-}
 
 it('a request that comes before any worker is ready waits for one', async () => {
   const { port, mesh, front } = await startCluster(undefined, { workers: 1 })

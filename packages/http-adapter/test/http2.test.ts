@@ -3,13 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
   connect,
   constants,
   createSecureServer,
   createServer,
-  type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
@@ -19,75 +16,14 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import WebSocket, { WebSocketServer } from 'ws'
 import { serverOf } from './support/both.js'
 import { cert, key } from './support/certificate.js'
-import { type Setup, startCluster } from './support/cluster.js'
+import { startCluster } from './support/cluster.js'
+import { type Http2Answer, send, startHttp2 } from './support/http2.js'
 import { until } from './support/raw.js'
 
 const MiB = 1024 * 1024
 
-interface Answer {
-  readonly headers: IncomingHttpHeaders & { ':status'?: number | undefined }
-  readonly body: string
-  readonly trailers: IncomingHttpHeaders
-  readonly interim: readonly (string | undefined)[]
-}
-
-/** Collects an answer. Rejects when the stream is reset. */
-function answerOf(stream: ClientHttp2Stream): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    let body = ''
-    let headers: Answer['headers'] = {}
-    let trailers: IncomingHttpHeaders = {}
-    const interim: string[] = []
-    stream.on('headers', (more) => interim.push(`${more[':status']} ${more.link ?? ''}`))
-    stream.on('response', (all) => {
-      headers = all
-    })
-    stream.on('trailers', (all) => {
-      trailers = all
-    })
-    stream.setEncoding('latin1').on('data', (chunk: string) => {
-      body += chunk
-    })
-    stream.on('error', reject)
-    stream.on('close', () => resolve({ headers, body, trailers, interim }))
-  })
-}
-
-type App = (
-  worker: Parameters<NonNullable<Parameters<typeof startCluster>[0]>>[0],
-) => RequestListener
-
-async function start(
-  app: App | undefined,
-  options: Parameters<typeof startCluster>[1] = {},
-): Promise<Setup & { session: ClientHttp2Session; own: number }> {
-  const setup = await startCluster(app, options)
-  const { front } = setup
-  const server = createSecureServer({ key, cert, allowHTTP1: true }, front.request)
-  server.on('checkContinue', front.request).on('upgrade', front.upgrade)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const own = (server.address() as AddressInfo).port
-  const session = connect(`https://127.0.0.1:${own}`, { rejectUnauthorized: false })
-  session.on('error', () => {})
-  onTestFinished(() => {
-    session.destroy()
-    server.close()
-  })
-  return { ...setup, session, own }
-}
-
-function send(
-  session: ClientHttp2Session,
-  headers: OutgoingHttpHeaders = {},
-  body?: string | Buffer,
-): Promise<Answer> {
-  const stream = session.request(headers, { endStream: body === undefined })
-  if (body !== undefined) stream.end(body)
-  return answerOf(stream)
-}
-
 it('the app gets an HTTP/1.1 request', async () => {
-  const { session, own } = await start(() => (req, res) => {
+  const { session, own } = await startHttp2(() => (req, res) => {
     const { method, url, httpVersion, rawHeaders, headers } = req
     const { encrypted, alpnProtocol, remoteAddress } = req.socket as TLSSocket
     const own = rawHeaders.filter((_, i, all) => all[i - (i % 2)] !== 'x-request-id')
@@ -123,9 +59,12 @@ it('the app gets an HTTP/1.1 request', async () => {
 })
 
 it('X-Forwarded-* says what is true, and a request has an id', async () => {
-  const { session } = await start(() => (req, res) => void res.end(JSON.stringify(req.headers)), {
-    trust: false,
-  })
+  const { session } = await startHttp2(
+    () => (req, res) => void res.end(JSON.stringify(req.headers)),
+    {
+      trust: false,
+    },
+  )
   const { body } = await send(session, { ':authority': 'shop.test', 'x-forwarded-proto': 'http' })
   expect(JSON.parse(body)).toMatchObject({
     'x-forwarded-proto': 'https',
@@ -139,7 +78,7 @@ interface Case {
   readonly app: RequestListener
   readonly request?: OutgoingHttpHeaders
   readonly body?: string
-  readonly expected: Partial<Omit<Answer, 'headers'>> & { headers?: unknown }
+  readonly expected: Partial<Omit<Http2Answer, 'headers'>> & { headers?: unknown }
 }
 
 const echo: RequestListener = (req, res) => {
@@ -242,7 +181,7 @@ const cases: Record<string, Case> = {
 
 describe('a response is told in HTTP/2', () => {
   it.each(Object.entries(cases))('%s', async (_name, { app, request, body, expected }) => {
-    const { session, front } = await start(() => app)
+    const { session, front } = await startHttp2(() => app)
     const answer = await send(session, request, body)
     expect(answer).toMatchObject(expected)
     for (const name of ['connection', 'keep-alive', 'transfer-encoding', 'x-hop'])
@@ -252,7 +191,7 @@ describe('a response is told in HTTP/2', () => {
 })
 
 it('many requests on one connection run at once, on all workers', async () => {
-  const { session, front } = await start((worker) => (req, res) => {
+  const { session, front } = await startHttp2((worker) => (req, res) => {
     setImmediate(() => res.end(`${worker.number} ${req.url}`))
   })
   const answers = await Promise.all(
@@ -264,7 +203,7 @@ it('many requests on one connection run at once, on all workers', async () => {
 })
 
 it('bodies stream both ways, as large as they are', async () => {
-  const { session } = await start(() => (req, res) => void req.pipe(res))
+  const { session } = await startHttp2(() => (req, res) => void req.pipe(res))
   const bytes = randomBytes(8 * MiB)
   const { body } = await send(session, { ':method': 'POST' }, bytes)
   expect(Buffer.from(body, 'latin1').equals(bytes)).toBe(true)
@@ -273,7 +212,7 @@ it('bodies stream both ways, as large as they are', async () => {
 it('a client that reads nothing holds the app back', async () => {
   let res: ServerResponse | undefined
   let written = 0
-  const { session } = await start(() => (_req, own) => {
+  const { session } = await startHttp2(() => (_req, own) => {
     res = own
     const fill = () => {
       while (written < 64 && own.write(Buffer.alloc(MiB))) written++
@@ -297,7 +236,7 @@ it('a client that reads nothing holds the app back', async () => {
 
 it('a client that resets its stream: the request is aborted, and the others of its connection go on', async () => {
   const events: string[] = []
-  const { session, front, mesh } = await start(() => (req, res) => {
+  const { session, front, mesh } = await startHttp2(() => (req, res) => {
     if (req.url === '/other') return void res.end('still here')
     req.on('aborted', () => events.push('req aborted'))
     req.on('error', () => {})
@@ -318,7 +257,7 @@ it('a client that resets its stream: the request is aborted, and the others of i
 
 it('a client whose connection is gone: all its requests are aborted', async () => {
   let closed = 0
-  const { session, front } = await start(() => (req, res) => {
+  const { session, front } = await startHttp2(() => (req, res) => {
     req.on('error', () => {})
     res.on('close', () => closed++)
     res.write('begun')
@@ -331,7 +270,7 @@ it('a client whose connection is gone: all its requests are aborted', async () =
 })
 
 it('a client that goes away while its request waits leaves its place', async () => {
-  const { session, front } = await start(undefined)
+  const { session, front } = await startHttp2(undefined)
   const stream = session.request().on('error', () => {})
   await until(() => front.stats().waiting === 1)
   stream.close(constants.NGHTTP2_CANCEL)
@@ -340,7 +279,7 @@ it('a client that goes away while its request waits leaves its place', async () 
 })
 
 it('a worker that dies in the middle of a response: the stream is reset, not ended', async () => {
-  const { session, front } = await start((worker) => (_req, res) => {
+  const { session, front } = await startHttp2((worker) => (_req, res) => {
     res.write('the first half')
     setImmediate(() => setImmediate(() => worker.kill()))
   })
@@ -350,18 +289,18 @@ it('a worker that dies in the middle of a response: the stream is reset, not end
 
 it('a worker that dies before it has answered: a GET goes to another, a POST gets 502', async () => {
   let runs = 0
-  const { session } = await start((worker) => (_req, res) => {
+  const { session } = await startHttp2((worker) => (_req, res) => {
     if (runs++ === 0) worker.kill()
     else res.end('another')
   })
   expect(await send(session)).toMatchObject({ body: 'another' })
-  const posting = await start((worker) => () => worker.kill())
+  const posting = await startHttp2((worker) => () => worker.kill())
   const { headers } = await send(posting.session, { ':method': 'POST' }, 'order')
   expect(headers).toMatchObject({ ':status': 502, 'x-clusterwire-reason': 'worker-lost' })
 })
 
 it('an app that cuts its response off: the stream is reset', async () => {
-  const { session } = await start(() => (req, res) => {
+  const { session } = await startHttp2(() => (req, res) => {
     if (req.url === '/begun') res.write('half')
     setImmediate(() => res.destroy())
   })
@@ -371,7 +310,7 @@ it('an app that cuts its response off: the stream is reset', async () => {
 
 it('what HTTP/2 has no words for ends that stream only, and is told', async () => {
   const errors: string[] = []
-  const { session, front } = await start(
+  const { session, front } = await startHttp2(
     () => (req: IncomingMessage, res: ServerResponse) => {
       if (req.url === '/fine') return void res.end('fine')
       res.writeHead(200, ['Content-Type', 'a/b', 'Content-Type', 'c/d']).end('two types')
@@ -385,7 +324,7 @@ it('what HTTP/2 has no words for ends that stream only, and is told', async () =
 })
 
 it('no worker in time: 503', async () => {
-  const { session } = await start(undefined, { queue: { timeout: 10 } })
+  const { session } = await startHttp2(undefined, { queue: { timeout: 10 } })
   expect(await send(session)).toMatchObject({
     headers: { ':status': 503, 'retry-after': '1', 'x-clusterwire-reason': 'no-worker' },
     body: 'No worker is ready to answer. Try again.\n',

@@ -6,7 +6,7 @@ import type { ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Member, Peer } from '@clusterwire/core/peer'
-import { CLOSED, type ClientFacts, encodeNumber } from '../wire.js'
+import { CLOSED, type ClientFacts, encodeNumber, RequestFlag } from '../wire.js'
 
 /** What runs on a connection. */
 export interface OnConnection {
@@ -111,7 +111,7 @@ export class ClientConnection implements ClientFacts {
     this.#knownTo.add(member)
   }
 
-  /** A name for the next request on it. */
+  /** A name for the next request on it. Not a decimal one: V8 caches the text of decimals, and every name would live on for a while. */
   nextRequestId(): string {
     return `${this.#name}.${(++this.#lastRequest).toString(36)}`
   }
@@ -144,3 +144,8 @@ export class ClientConnection implements ClientFacts {
 /** Milliseconds. The answer means nothing; it only must not be waited for without end. */
 const CLOSED_TIMEOUT = 60_000
 const NOBODY = { reply() {}, error() {} }
+
+/** What a connection says of each request on it: `RequestFlag`s. */
+export function flagsOfConnection({ encrypted, authorized }: ClientFacts): number {
+  return (encrypted ? RequestFlag.encrypted : 0) | (authorized ? RequestFlag.authorized : 0)
+}

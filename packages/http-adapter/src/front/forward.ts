@@ -7,58 +7,25 @@
 //
 // A lost worker's request goes to another one only when that can do no harm: it certainly was not begun, or its method is idempotent,
 // no byte of its response has gone out, and its body is still held.
-//
 // How its response reaches the client is left to whoever extends this: http1.ts, http2.ts, tunnel.ts.
 
 import type { IncomingMessage } from 'node:http'
-import { type ClusterwireError, WorkerLostError } from '@clusterwire/core'
-import type {
-  CallerEvents,
-  Candidate,
-  Frame,
-  Member,
-  OutgoingExchange,
-  Peer,
-} from '@clusterwire/core/peer'
-import { ask, type Balancer } from '../balancer.js'
-import type { OnError } from '../errors.js'
+import { type ClusterwireError, DeadlineExceededError } from '@clusterwire/core'
+import type { CallerEvents, Candidate, Frame, OutgoingExchange } from '@clusterwire/core/peer'
+import { askForCookie } from '../balancer/balancer.js'
 import type { RequestHeaders } from '../headers.js'
-import type { Waiting, WaitingRoom } from '../waiting-room.js'
-import { encodeRequest, isIdempotent, RequestFlag, type RequestToSend } from '../wire.js'
+import type { Progress, Waiting } from '../waiting-room.js'
+import { encodeRequest, RequestFlag, type RequestToSend } from '../wire.js'
+import { chooseWorker } from './choice.js'
 import type { ClientConnection, OnConnection } from './connection.js'
-import { type Refusal, Refusals } from './refusal.js'
+import { Countdown, type TimeLimits } from './deadline.js'
+import type { Desk } from './desk.js'
+import { excessOf } from './limits.js'
+import { Stay } from './loads.js'
+import { Losses } from './losses.js'
+import { type Refusal, Refusals, refusalFor } from './refusal.js'
 import type { Range } from './relay.js'
-import { collect, type Source, Upload } from './upload.js'
-
-/** What a request needs of its front. */
-export interface FrontDesk {
-  readonly peer: Peer
-  readonly balancer: Balancer
-  readonly room: WaitingRoom
-  /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
-  readonly retries: number
-  /** Whether connections are to end with the response that is on them. */
-  readonly closing: boolean
-  readonly counters: Counters
-  readonly onError: OnError
-  /** A request begins; and one is over. */
-  entered(): void
-  settled(): void
-}
-
-/** What has happened so far. */
-export interface Counters {
-  /** Requests that came in. */
-  requests: number
-  /** Requests that were given to another worker because one was lost. */
-  retried: number
-  /** Requests that the front answered itself, with an error. */
-  refused: number
-  /** Requests whose client went away before the answer. */
-  abandoned: number
-  /** Responses that ended in the middle because their worker was lost. */
-  cut: number
-}
+import { type Content, collect, type Source, Upload } from './upload.js'
 
 /** Where a request comes from, and what the app is to see of it. */
 export interface Arrival extends RequestHeaders {
@@ -67,9 +34,6 @@ export interface Arrival extends RequestHeaders {
   /** `RequestFlag`s, those of the connection included. */
   readonly flags: number
 }
-
-/** What comes behind a request's head: nothing; so little that it goes with the head; or more, which follows as the worker takes it. */
-export type Content = 'none' | 'small' | 'stream'
 
 /** A request. */
 export abstract class Forward implements RequestToSend, CallerEvents, Waiting, OnConnection {
@@ -82,20 +46,24 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   readonly requestId: string
   flags: number
   body: Uint8Array | undefined
-  protected readonly desk: FrontDesk
+  protected readonly desk: Desk
   /** Most requests have no body, or a small one. */
   protected upload: Upload | undefined
   /** Where it runs; undefined while it has no worker. */
   protected exchange: OutgoingExchange | undefined
+  /** What the balancer has the client keep. */
+  protected cookie: string | undefined
+  /** Its time with the worker that has it, or had it last. */
+  #stay: Stay | undefined
   /** The worker has said that the app was given the request. */
   #begun = false
-  /** Workers that were lost with this request. */
-  #lost: ReadonlySet<Member> | undefined
-  /** How many of them may have begun it. */
-  #casualties = 0
+  /** `undefined` while no worker has failed. */
+  #losses: Losses | undefined
+  /** `undefined` when it has all the time it wants. */
+  #countdown: Countdown | undefined
   #over = false
 
-  constructor(desk: FrontDesk, { req, connection, headers, requestId, flags }: Arrival) {
+  constructor(desk: Desk, { req, connection, headers, requestId, flags }: Arrival) {
     this.desk = desk
     this.req = req
     this.client = connection
@@ -108,7 +76,7 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   }
 
   /** The procedure that answers it. */
-  protected abstract get procedure(): string
+  abstract get procedure(): string
   protected abstract get content(): Content
   /** Where its body is read from. */
   protected abstract get source(): Source
@@ -116,32 +84,44 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   protected abstract get answering(): boolean
   /** A data frame of the response came, whose bytes are to be given back. */
   protected abstract passOn(frame: Frame, exchange: OutgoingExchange): void
-  /** The response is complete with these bytes. `flags`: `ResponseFlag`s. What this throws, the link that brought them hears. */
+  /** The response is complete with these bytes: to `settle`, and to send them. The link that brought them hears what this throws. */
   protected abstract complete(rest: Range, flags: number): void
   /** Ends the response in the middle, so that nobody can take it for complete. */
   protected abstract cut(): void
-  /** Answers instead of a worker. */
-  protected abstract answer(refusal: Refusal): void
+  /** Answers instead of a worker. `uploading`: the client may be in the middle of sending a body that nobody wants. */
+  protected abstract answer(refusal: Refusal, uploading: boolean): void
+
+  /** Whether limits of time and size end where the response begins. */
+  protected get lasts(): boolean {
+    return false
+  }
 
   begin(): void {
+    const { limits, peer, timeLimits } = this.desk
     this.client.add(this)
-    this.desk.peer.retries.deposit()
+    peer.retries.deposit()
     const { content } = this
+    const excess = limits && excessOf(this.req, limits)
+    if (excess !== undefined) return this.refuse(excess, content !== 'none')
+    if (timeLimits !== undefined && !this.#limitTime(timeLimits)) return
     if (content === 'small')
       return collect(this.source, (body) => {
         this.body = body
         this.#seek()
       })
-    if (content === 'stream') this.upload = new Upload(this.source)
+    if (content === 'stream') {
+      const most = this.lasts ? undefined : limits?.maxBodyBytes
+      this.upload = new Upload(this.source, most, () => this.#exceed())
+    }
     this.#seek()
   }
 
-  proceed(): boolean {
-    const candidate = this.#choose()
-    if (candidate === undefined) return this.#over
+  proceed(): Progress {
+    const chosen = this.#choose()
+    if (typeof chosen === 'string') return chosen
     if (this.desk.room.size > 0) this.desk.room.delete(this)
-    this.#open(candidate)
-    return true
+    this.#open(chosen)
+    return 'left'
   }
 
   expire(): void {
@@ -170,27 +150,29 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   }
 
   reply({ bytes, body, end }: Frame): void {
-    this.settle()
     try {
       this.complete({ bytes, start: body + 1, end }, bytes[body] as number)
     } catch (error) {
       // The client must not wait for the rest. The link that brought the answer is to hear of it.
-      this.desk.counters.cut++
-      this.cut()
+      this.#breakOff()
       throw error
     }
   }
 
   error(error: ClusterwireError): void {
     if (this.#over) return
-    const exchange = this.exchange
+    const { desk, exchange, answering } = this
     this.exchange = undefined
     this.upload?.detach()
     exchange?.abandon()
-    if (this.answering) return this.#breakOff()
-    if (!this.#mayRetry(error)) return this.refuse(this.#refusalFor(error))
-    this.desk.counters.retried++
-    if (exchange !== undefined) this.#lost = new Set(this.#lost).add(exchange.member)
+    if (this.#stay !== undefined) desk.failed(this.#stay, error, answering)
+    if (answering) return this.#breakOff()
+    this.#losses ??= new Losses(desk)
+    const isHeld = this.upload?.repeatable ?? true
+    if (!isHeld || !this.#losses.mayRepeat(error, this.method, this.#begun))
+      return this.refuse(refusalFor(error, this.#losses.casualties))
+    desk.counters.retried++
+    if (exchange !== undefined) this.#losses.members.add(exchange.member)
     this.#seek()
   }
 
@@ -199,17 +181,31 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   }
 
   /** Answers instead of a worker, and is over. */
-  protected refuse(refusal: Refusal): void {
+  protected refuse(refusal: Refusal, uploading = false): void {
     if (this.#over) return
-    this.desk.counters.refused++
+    this.desk.refused(refusal)
     this.desk.room.delete(this)
     this.settle()
-    this.answer(refusal)
+    this.answer(refusal, uploading)
+  }
+
+  /** The worker's response begins. To be told once. */
+  protected responded(status: number): void {
+    this.desk.responded(this.#stay as Stay, status)
+  }
+
+  /** From here on no limit applies, and it does not count among its worker's requests. */
+  protected unbind(): void {
+    this.#countdown?.stop()
+    this.#stay?.end()
+    if (this.desk.room.size > 0) this.desk.room.advance()
   }
 
   /** It is over. */
   protected settle(): void {
     this.#over = true
+    this.#countdown?.stop()
+    this.#stay?.end()
     this.client.remove(this)
     this.upload?.discard()
     this.desk.settled()
@@ -217,82 +213,88 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
 
   #seek(): void {
     if (this.#over) return
-    const { room } = this.desk
-    if (room.size === 0 && this.proceed()) return
-    if (!room.add(this)) this.refuse(Refusals.overloaded)
+    const { room, peer } = this.desk
+    const progress = room.blocked ? 'blocked' : this.proceed()
+    if (progress === 'left') return
+    const nobody = peer.directory.candidates(this.procedure).length === 0
+    if (nobody && peer.waiting.hopeless) this.refuse(Refusals.noWorker)
+    else if (!room.add(this, progress))
+      this.refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */
-  #choose(): Candidate | undefined {
-    const { peer, balancer, onError } = this.desk
-    const ready = peer.directory.candidates(this.procedure)
-    const candidates = this.#lost ? ready.filter(({ member }) => !this.#lost?.has(member)) : ready
-    if (candidates.length === 0) return undefined
+  #choose(): Candidate | Progress {
+    const { balancer, onError } = this.desk
     try {
-      return ask({ balancer, candidates, request: this.req })
+      const chosen = chooseWorker(this.desk, this, this.#losses?.members)
+      if (balancer.cookieFor !== undefined && typeof chosen === 'object')
+        this.cookie = askForCookie(balancer, chosen.member, this.req)
+      return chosen
     } catch (error) {
       this.refuse(Refusals.unrouted)
       onError(error, 'balance.choose()')
-      return undefined
+      return 'left'
     }
   }
 
   #open({ member, ref }: Candidate): void {
-    const introduce = (this.flags & RequestFlag.single) !== 0 || !this.client.isKnownTo(member)
+    const isSingle = (this.flags & RequestFlag.single) !== 0
+    const introduce = isSingle || !this.client.isKnownTo(member)
     if (introduce) this.flags |= RequestFlag.introduces
     else this.flags &= ~RequestFlag.introduces
+    const { peer, loads } = this.desk
     this.#begun = false
-    const { procedure } = this
+    this.#stay = new Stay(loads.of(member), peer.now())
+    const countdown = this.lasts ? undefined : this.#countdown
     try {
-      const exchange = this.desk.peer.open<RequestToSend>({
+      const exchange = peer.open<RequestToSend>({
         member,
         ref,
-        procedure,
+        procedure: this.procedure,
         encode: encodeRequest,
         input: this,
-        timeout: 0,
+        timeout: countdown?.left ?? 0,
+        deadline: countdown?.deadline,
         upload: this.upload !== undefined,
         events: this,
       })
       if (exchange.over) return // Its loss was told from within, and has been dealt with.
       this.exchange = exchange
-      if ((this.flags & RequestFlag.single) === 0) this.client.introducedTo(member)
+      if (introduce && !isSingle) this.client.introducedTo(member)
       this.upload?.sendTo(exchange)
     } catch (error) {
       this.error(error as ClusterwireError)
     }
   }
 
-  #mayRetry(error: ClusterwireError): boolean {
-    if (!(error instanceof WorkerLostError)) return false
-    if (this.upload !== undefined && !this.upload.repeatable) return false
-    if (error.started === 'no') return true
-    if (!isIdempotent(this.method)) return !this.#begun
-    this.#casualties++
-    return this.#casualties <= this.desk.retries && this.desk.peer.retries.withdraw()
+  /** Starts the countdown; whether it has any time at all. */
+  #limitTime(limits: TimeLimits): boolean {
+    const ms = limits.of(this.req, this.desk.onError)
+    if (ms === 0) this.refuse(Refusals.timedOut)
+    else if (Number.isNaN(ms)) this.refuse(Refusals.unrouted)
+    else if (ms < Number.POSITIVE_INFINITY)
+      this.#countdown = new Countdown(this.desk.peer.clock, ms, () => this.#timeUp())
+    return !this.#over
   }
 
-  #refusalFor({ code }: ClusterwireError): Refusal {
-    switch (code) {
-      case 'WORKER_LOST':
-        return this.#casualties > 1 ? Refusals.poison : Refusals.workerLost
-      case 'OVERLOADED':
-        return Refusals.overloaded
-      case 'PEER_CLOSED':
-        return Refusals.closed
-      default:
-        return Refusals.failed
-    }
+  #timeUp(): void {
+    // An exchange has the same deadline, and will tell of it; unless it may last.
+    if (this.exchange !== undefined && !this.lasts) return
+    this.error(new DeadlineExceededError(`${this.method} ${this.url}: the time is up`))
+  }
+
+  /** The body has got too large. */
+  #exceed(): void {
+    const { exchange } = this
+    if (this.#over) return
+    if (this.answering) this.#breakOff()
+    else this.refuse(Refusals.bodyTooLarge, true)
+    exchange?.abandon()
   }
 
   #breakOff(): void {
     this.desk.counters.cut++
-    this.settle()
+    if (!this.#over) this.settle()
     this.cut()
   }
-}
-
-/** What a connection says of each request on it. */
-export function flagsOfConnection({ encrypted, authorized }: ClientConnection): number {
-  return (encrypted ? RequestFlag.encrypted : 0) | (authorized ? RequestFlag.authorized : 0)
 }

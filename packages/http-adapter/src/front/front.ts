@@ -20,15 +20,18 @@ import { type ClientConnection, connectionOf, connectionOfSession } from './conn
 import { Desk } from './desk.js'
 import { Http1Forward, http1Flags } from './http1.js'
 import { Http2Forward, hasHttp2Body } from './http2.js'
-import type { FrontOptions, FrontStats } from './options.js'
+import { assertLimit } from './limits.js'
+import type { FrontOptions } from './options.js'
 import { OwnServer } from './own-server.js'
-import { Tunnel } from './tunnel.js'
+import { answerHealth, answerMetrics, type Listener, pages, pathOf } from './pages.js'
+import { type FrontStats, statsOf } from './stats.js'
+import { respondOn, Tunnel } from './tunnel.js'
 
 /**
  * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
  * does the front: nobody has to close it.
  *
- * @throws UnsupportedNodeError when this Node lacks something that the adapter needs
+ * @throws InvalidOptionError; UnsupportedNodeError when this Node lacks something that the adapter needs
  */
 export function httpFront(primary: ClusterPeer, options: FrontOptions = {}): HttpFront {
   assertInternals()
@@ -41,35 +44,49 @@ export class HttpFront {
    * Answers a request: a listener for a server of one's own, of `node:http`, `node:https` or `node:http2`, for its events `request`,
    * `checkContinue` and `checkExpectation`.
    */
-  readonly request: (
-    req: IncomingMessage | Http2ServerRequest,
-    res: ServerResponse | Http2ServerResponse,
-  ) => void
+  readonly request: Listener
   /**
    * Connects a client that wants an upgrade, to WebSocket or anything else, with a worker whose app listens to upgrades: a listener for a
    * server of one's own, for its event `upgrade`. Where no app does, it answers as if nobody had listened here: as an ordinary
    * request, except one with a body, which gets 501.
    */
   readonly upgrade: UpgradeListener
+  /** Answers whether requests can be served now: 200, or 503, with the numbers of workers as JSON. A listener as `request` is one. */
+  readonly health: Listener
+  /** Answers with `stats()` in Prometheus' text format 0.0.4. A listener as `request` is one. */
+  readonly metrics: Listener
   readonly #desk: Desk
   readonly #trust: Trust
   readonly #grace: number
   readonly #serverOptions: ServerOptions
   readonly #servers = new Set<OwnServer>()
+  readonly #maxConnections: number
+  /** Connections that were closed because there were too many. */
+  #turnedAway = 0
+  /** What the front answers itself, by path; `undefined` when it does not. */
+  readonly #pages: ReadonlyMap<string, Listener> | undefined
   /** Whether the workers' app listens to upgrades; while that is not known, they wait for it as all requests do. */
   #upgrades = true
   #closing: Promise<void> | undefined
 
   constructor(primary: ClusterPeer, options: FrontOptions) {
-    const { trust, grace = 10_000, server = {} } = options
+    const { trust, grace = 10_000, server = {}, maxConnections = Infinity } = options
+    assertLimit('maxConnections', maxConnections, 1)
     this.#desk = new Desk(primary.peer, options)
+    this.#maxConnections = maxConnections
+    this.health = (req, res) => answerHealth(this.#desk, { req, res })
+    this.metrics = (req, res) => answerMetrics(this.#desk, this.#traffic, { req, res })
+    this.#pages = pages([options.health, this.health], [options.metrics, this.metrics])
     this.#trust = trust
     this.#grace = grace
     this.#serverOptions = server
-    this.request = (req, res) =>
-      req.httpVersionMajor > 1
-        ? this.#requestHttp2(req as Http2ServerRequest, res as Http2ServerResponse)
-        : this.#request(req as IncomingMessage, res as ServerResponse)
+    this.request = (req, res) => {
+      const page = this.#pages?.get(pathOf(req))
+      if (page !== undefined) page(req, res)
+      else if (req.httpVersionMajor === 1)
+        this.#request(req as IncomingMessage, res as ServerResponse)
+      else this.#requestHttp2(req as Http2ServerRequest, res as Http2ServerResponse)
+    }
     this.upgrade = (req, socket, head) => this.#upgrade(req, socket as Socket, head)
     primary.onDrain(() => this.close())
     primary.peer.directory.onChange(() => this.#learn())
@@ -83,7 +100,11 @@ export class HttpFront {
    */
   async listen(port: number, host?: string): Promise<AddressInfo> {
     this.#assertOpen()
-    const server = new OwnServer(this.#serverOptions, this)
+    const server = new OwnServer(this.#serverOptions, {
+      request: this.request,
+      upgrade: this.upgrade,
+      admits: () => this.#admits(),
+    })
     server.upgrades = this.#upgrades
     this.#servers.add(server)
     try {
@@ -98,15 +119,7 @@ export class HttpFront {
 
   /** What it is doing now, and counts since it was made. */
   stats(): FrontStats {
-    const { counters, active, room, peer, tunnels } = this.#desk
-    const workers = peer.directory.candidates(REQUEST).map(({ member }) => member)
-    return {
-      ...counters,
-      active,
-      upgraded: tunnels.size,
-      waiting: room.size,
-      workers: workers.map(({ number, pending }) => ({ number, pending })),
-    }
+    return statsOf(this.#desk, this.#traffic)
   }
 
   /**
@@ -136,6 +149,22 @@ export class HttpFront {
     if (this.#closing !== undefined) throw new DrainingError('The front is closed')
   }
 
+  get #traffic(): FrontStats['connections'] {
+    return { open: this.#connections, turnedAway: this.#turnedAway }
+  }
+
+  get #connections(): number {
+    let count = 0
+    for (const server of this.#servers) count += server.connections
+    return count
+  }
+
+  #admits(): boolean {
+    if (this.#connections < this.#maxConnections) return true
+    this.#turnedAway++
+    return false
+  }
+
   #request(req: IncomingMessage, res: ServerResponse): void {
     const desk = this.#desk
     desk.counters.requests++
@@ -161,6 +190,8 @@ export class HttpFront {
 
   #upgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
     const desk = this.#desk
+    const page = this.#pages?.get(pathOf(req))
+    if (page !== undefined) return page(req, respondOn({ req, socket }))
     desk.counters.requests++
     const connection = connectionOf(desk.peer, socket, 0)
     const { headers, requestId } = this.#headers(req, connection)

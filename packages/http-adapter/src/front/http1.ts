@@ -4,17 +4,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
 import { Piece, REQUEST, RequestFlag, ResponseFlag } from '../wire.js'
-import type { ClientConnection } from './connection.js'
-import {
-  type Arrival,
-  type Content,
-  Forward,
-  type FrontDesk,
-  flagsOfConnection,
-} from './forward.js'
-import { type Refusal, refuse } from './refusal.js'
-import { cutResponse, type Range, RelayedStream, relayWhole } from './relay.js'
-import { hasBody, isSmall, type Source } from './upload.js'
+import { type ClientConnection, flagsOfConnection } from './connection.js'
+import type { Desk } from './desk.js'
+import { type Arrival, Forward } from './forward.js'
+import { type Amendment, beginsWithHead, isInterim, NOTHING_TO_SAY } from './head.js'
+import { misrendered, type Refusal, Refusals, refuse, refuseUpload } from './refusal.js'
+import { cutResponse, type Range, RelayedStream, relayWhole, textOf } from './relay.js'
+import { type Content, hasBody, isSmall, type Source } from './upload.js'
 
 /** What an HTTP/1 request arrives with. Its flags are those of `http1Flags`. */
 export interface Http1Arrival extends Arrival {
@@ -27,12 +23,12 @@ export class Http1Forward extends Forward {
   /** Most responses come in one piece. */
   #stream: RelayedStream | undefined
 
-  constructor(desk: FrontDesk, arrival: Http1Arrival) {
+  constructor(desk: Desk, arrival: Http1Arrival) {
     super(desk, arrival)
     this.#res = arrival.res
   }
 
-  protected get procedure(): string {
+  get procedure(): string {
     return REQUEST
   }
 
@@ -52,27 +48,51 @@ export class Http1Forward extends Forward {
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
     const { bytes, body, end } = frame
     if (bytes[body] === Piece.interim) {
-      writeInterim(this.#res, bytes.toString('latin1', body + 1, end))
+      const text = textOf({ bytes, start: body + 1, end })
+      if (!isInterim(text)) return this.error(misrendered())
+      writeInterim(this.#res, text)
       exchange.consumed(dataBytes(frame))
-    } else {
-      this.#stream ??= new RelayedStream(this.#res, this.desk.closing)
-      this.#stream.take(exchange, frame, body + 1)
+      return
     }
+    if (this.#stream === undefined) {
+      const first = textOf({ bytes, start: body + 1, end })
+      if (!beginsWithHead(first)) return this.error(misrendered())
+      this.#stream = new RelayedStream(this.#res, first, this.#amendment)
+      this.responded(this.#res.statusCode)
+    }
+    this.#stream.take(exchange, frame, body + 1)
   }
 
   protected complete(rest: Range, flags: number): void {
-    const { closing } = this.desk
-    const last = closing || (flags & ResponseFlag.last) !== 0
-    if (this.#stream === undefined) relayWhole(this.#res, rest, { last, closing })
-    else this.#stream.end(rest, last)
+    const last = this.desk.closing || (flags & ResponseFlag.last) !== 0
+    if (this.#stream !== undefined) {
+      this.settle()
+      return this.#stream.end(rest, last)
+    }
+    const text = textOf(rest)
+    // Nothing at all is what an app has said that has destroyed its socket.
+    if (text !== '' && !beginsWithHead(text)) return this.error(misrendered())
+    this.settle()
+    relayWhole(this.#res, text, { amendment: this.#amendment, last })
+    this.responded(this.#res.statusCode)
   }
 
   protected cut(): void {
     cutResponse(this.#res)
   }
 
-  protected answer(refusal: Refusal): void {
-    refuse({ req: this.req, res: this.#res, requestId: this.requestId }, refusal)
+  protected answer(refusal: Refusal, uploading: boolean): void {
+    const res = this.#res
+    const refused = { req: this.req, res, requestId: this.requestId }
+    if (refusal === Refusals.bodyTooLarge) res.shouldKeepAlive = false
+    if (uploading && !awaitsContinue(res)) refuseUpload(refused, refusal, this.desk.peer.clock)
+    else refuse(refused, refusal)
+  }
+
+  get #amendment(): Amendment {
+    const { closing } = this.desk
+    const { cookie } = this
+    return closing || cookie !== undefined ? { closing, cookie } : NOTHING_TO_SAY
   }
 }
 

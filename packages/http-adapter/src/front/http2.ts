@@ -6,18 +6,15 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'no
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { isConnectionHeader } from '../headers.js'
 import { Piece, REQUEST, RequestFlag } from '../wire.js'
-import {
-  type Arrival,
-  type Content,
-  Forward,
-  type FrontDesk,
-  flagsOfConnection,
-} from './forward.js'
+import { flagsOfConnection } from './connection.js'
+import type { Desk } from './desk.js'
+import { type Arrival, Forward } from './forward.js'
+import { beginsWithHead, isInformational, isInterim } from './head.js'
 import { PacedWriter } from './paced.js'
-import { type Refusal, type Refused, refuse } from './refusal.js'
-import type { Range } from './relay.js'
+import { misrendered, type Refusal, type Refused, refuse } from './refusal.js'
+import { copyOf, type Range, textOf } from './relay.js'
 import { parseHead, ResponseDecoder, type ResponseParts } from './response-decoder.js'
-import { isSmall, type Source } from './upload.js'
+import { type Content, isSmall, type Source } from './upload.js'
 
 /** What an HTTP/2 request arrives with. */
 export interface Http2Arrival extends Omit<Arrival, 'flags' | 'req'> {
@@ -36,7 +33,7 @@ export class Http2Forward extends Forward implements ResponseParts {
   /** The client took all that was written so far. */
   #hasRoom = true
 
-  constructor(desk: FrontDesk, { req, res, connection, headers, requestId }: Http2Arrival) {
+  constructor(desk: Desk, { req, res, connection, headers, requestId }: Http2Arrival) {
     const flags = RequestFlag.keepAlive | flagsOf(req) | flagsOfConnection(connection)
     super(desk, { req: asHttp1(req), connection, headers, requestId, flags })
     this.#req = req
@@ -47,7 +44,7 @@ export class Http2Forward extends Forward implements ResponseParts {
     res.on('close', () => this.abandon())
   }
 
-  protected get procedure(): string {
+  get procedure(): string {
     return REQUEST
   }
 
@@ -66,18 +63,22 @@ export class Http2Forward extends Forward implements ResponseParts {
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
     const { bytes, body, end } = frame
-    if (bytes[body] === Piece.interim) this.#interim(bytes.toString('latin1', body + 1, end))
-    else {
-      this.#answering = true
-      this.#hasRoom = true
-      this.#push({ bytes, start: body + 1, end })
-    }
+    const piece = { bytes, start: body + 1, end }
+    const first = this.#answering ? '' : textOf(piece)
+    const isRight = bytes[body] === Piece.interim ? isInterim : beginsWithHead
+    if (!this.#answering && !isRight(first)) return this.error(misrendered())
+    this.#hasRoom = true
+    if (isInformational(first)) this.#inform(first)
+    else this.#push(piece)
     if (this.#hasRoom) exchange.consumed(dataBytes(frame))
     else this.#writer.owe(exchange, dataBytes(frame))
   }
 
   protected complete(rest: Range): void {
+    const isWhole = !this.#answering && rest.start < rest.end
+    if (isWhole && !beginsWithHead(textOf(rest))) return this.error(misrendered())
     this.#push(rest)
+    this.settle()
     if (this.#decoder.complete) this.#res.end()
     else this.cut()
   }
@@ -86,10 +87,12 @@ export class Http2Forward extends Forward implements ResponseParts {
     this.#res.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
   }
 
-  protected answer(refusal: Refusal): void {
+  protected answer(refusal: Refusal, uploading: boolean): void {
     // Of what a refusal needs, the two kinds of response differ in their types only.
     const res = this.#res as unknown as Refused['res']
     refuse({ req: this.#req, res, requestId: this.requestId }, refusal)
+    // Behind the answer: the client is to send no more (RFC 9113, section 8.1).
+    if (uploading) this.#res.stream?.close(constants.NGHTTP2_NO_ERROR)
   }
 
   // The parts of the response, as the decoder finds them.
@@ -97,7 +100,10 @@ export class Http2Forward extends Forward implements ResponseParts {
   onHead(status: number, headers: readonly string[]): void {
     // The app's headers are all there are.
     this.#res.sendDate = false
-    this.#res.writeHead(status, http2Headers(headers))
+    const { cookie } = this
+    const list = cookie === undefined ? headers : [...headers, 'set-cookie', cookie]
+    this.responded(status)
+    this.#res.writeHead(status, http2Headers(list))
   }
 
   onBody(bytes: Buffer): void {
@@ -108,19 +114,21 @@ export class Http2Forward extends Forward implements ResponseParts {
     this.#res.addTrailers(http2Headers(trailers))
   }
 
-  #interim(text: string): void {
-    const { status, headers } = parseHead(text.slice(0, text.indexOf('\r\n\r\n')))
+  #inform(text: string): void {
     const { stream } = this.#res
-    // 101 is no answer to anything here.
-    if (stream === undefined || stream.destroyed || stream.headersSent || status === 101) return
-    stream.additionalHeaders({ ':status': status, ...http2Headers(headers) })
+    for (const head of text.split('\r\n\r\n').slice(0, -1)) {
+      const { status, headers } = parseHead(head)
+      // 101 is no answer to anything here.
+      if (stream === undefined || stream.destroyed || stream.headersSent || status === 101) return
+      stream.additionalHeaders({ ':status': status, ...http2Headers(headers) })
+    }
   }
 
   /** What the app answered and HTTP/2 has no words for ends this stream, and nothing else. */
-  #push({ bytes, start, end }: Range): void {
+  #push(piece: Range): void {
+    this.#answering = true
     try {
-      // The frame's bytes are the transport's.
-      this.#decoder.push(Buffer.from(bytes.subarray(start, end)))
+      this.#decoder.push(copyOf(piece))
     } catch (error) {
       this.cut()
       this.desk.onError(error, `an HTTP/2 response to ${this.method} ${this.url}`)

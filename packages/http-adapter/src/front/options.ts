@@ -1,18 +1,37 @@
-// What a front is told, and what it tells.
+// How a front is set up.
 
 import type { ServerOptions } from 'node:http'
-import type { Balancer } from '../balancer.js'
+import type { Balancer } from '../balancer/balancer.js'
 import type { OnError } from '../errors.js'
 import type { Trust } from '../headers.js'
 import type { QueueOptions } from '../waiting-room.js'
-import type { Counters } from './forward.js'
+import type { DeadlineOptions, Timeout } from './deadline.js'
+import type { Limits } from './limits.js'
 
 /** How a front works. */
-export interface FrontOptions {
+export interface FrontOptions extends Limits {
   /** Who gets each request. Default `leastPending()` */
   readonly balance?: Balancer
-  /** Where requests wait while no worker is ready. */
+  /** Where requests wait while no worker is ready, or none is free. */
   readonly queue?: QueueOptions
+  /**
+   * Requests that each worker has at a time, from when it is given one to the end of the response: an event stream holds its place for as
+   * long as it lasts, an upgraded connection until it is upgraded. Those beyond wait in the queue. Default: any number
+   */
+  readonly concurrency?: number
+  /**
+   * Milliseconds that a request may take, from its head to the end of its response, or a function that says so for each: give those
+   * no limit that stream events. An upgraded connection has no limit. Default: no limit
+   */
+  readonly timeout?: Timeout
+  /** Lets clients say how long they will wait. Default: they can't */
+  readonly deadline?: DeadlineOptions
+  /** Connections that are open at a time, on all ports that `listen` has opened; more are closed at once. Default: any number */
+  readonly maxConnections?: number
+  /** The path at which `health` answers, such as `/health`. Default: none */
+  readonly health?: string
+  /** The path at which `metrics` answers, such as `/metrics`. Default: none */
+  readonly metrics?: string
   /** What happens to a request whose worker dies. */
   readonly retry?: RetryOptions
   /** Whether clients are proxies of ours, whose `X-Forwarded-*` and `X-Request-Id` are true. Default: these headers pass through */
@@ -29,16 +48,4 @@ export interface FrontOptions {
 export interface RetryOptions {
   /** How often an idempotent request that may have been begun is given to another worker. 0 for never. Default 1 */
   readonly idempotent?: number
-}
-
-/** What a front is doing, and has done. */
-export interface FrontStats extends Readonly<Counters> {
-  /** Requests that are not answered, the waiting ones included, and connections that are upgraded. */
-  readonly active: number
-  /** Connections that are upgraded, or about to be. */
-  readonly upgraded: number
-  /** Requests that wait for a worker. */
-  readonly waiting: number
-  /** The workers that take requests, and how many of them each has not answered. */
-  readonly workers: readonly { readonly number: number; readonly pending: number }[]
 }

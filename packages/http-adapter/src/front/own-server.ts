@@ -10,6 +10,8 @@ import type { UpgradeListener } from '../upgrade.js'
 export interface Listeners {
   readonly request: RequestListener
   readonly upgrade: UpgradeListener
+  /** Whether one more connection may be opened; one that may not is closed at once. */
+  readonly admits: () => boolean
 }
 
 /** A server. Listens once. */
@@ -20,15 +22,21 @@ export class OwnServer {
   /** Settles when it listens, or can not. */
   #opening: Promise<AddressInfo> | undefined
 
-  constructor(options: ServerOptions, { request, upgrade }: Listeners) {
+  constructor(options: ServerOptions, { request, upgrade, admits }: Listeners) {
     this.#server = createServer(options, request)
     this.#upgrade = upgrade
     // Without these Node would answer instead of the app.
     this.#server.on('checkContinue', request).on('checkExpectation', request)
     this.#server.on('connection', (socket: Socket) => {
+      if (!admits()) return socket.destroy()
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#sockets.size
   }
 
   /** Whether what asks for an upgrade goes to `upgrade`. Node takes it for an ordinary request, body and all, while nobody listens. */

@@ -1,6 +1,8 @@
 // What the front itself answers, when no worker does: a status, a code, one sentence, and nothing about its insides.
 
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { type ClusterwireError, ProtocolError } from '@clusterwire/core'
+import type { Clock } from '@clusterwire/core/peer'
 import { REQUEST_ID } from '../wire.js'
 
 /** Why a client gets no answer from a worker. */
@@ -21,6 +23,9 @@ type Reason =
   | 'poison'
   | 'failed'
   | 'notUpgraded'
+  | 'timedOut'
+  | 'bodyTooLarge'
+  | 'urlTooLong'
 
 /** All the reasons. */
 export const Refusals: Readonly<Record<Reason, Refusal>> = {
@@ -75,23 +80,94 @@ export const Refusals: Readonly<Record<Reason, Refusal>> = {
     code: 'NOT_UPGRADED',
     message: 'This server does not upgrade connections.',
   },
+  /** The request's time was up before a worker began to answer. */
+  timedOut: {
+    status: 504,
+    code: 'DEADLINE_EXCEEDED',
+    message: 'The answer was not ready in time. The request may have run.',
+  },
+  /** `maxBodyBytes`. */
+  bodyTooLarge: {
+    status: 413,
+    code: 'BODY_TOO_LARGE',
+    message: 'The request’s body is too large.',
+  },
+  /** `maxUrlLength`. */
+  urlTooLong: {
+    status: 414,
+    code: 'URL_TOO_LONG',
+    message: 'The request’s URL is too long.',
+  },
 }
 
 /** Says why by which code, for machines that look at headers only. */
 const REASON = 'x-clusterwire-reason'
 
+/** Why a request is refused whose worker failed. @param casualties workers that may have begun it, and were lost */
+export function refusalFor({ code }: ClusterwireError, casualties: number): Refusal {
+  switch (code) {
+    case 'WORKER_LOST':
+      return casualties > 1 ? Refusals.poison : Refusals.workerLost
+    case 'OVERLOADED':
+      return Refusals.overloaded
+    case 'PEER_CLOSED':
+      return Refusals.closed
+    case 'DEADLINE_EXCEEDED':
+      return Refusals.timedOut
+    default:
+      return Refusals.failed
+  }
+}
+
+/** What a worker fails with that sends something else than a response. */
+export function misrendered(): ProtocolError {
+  return new ProtocolError('The worker sent a response whose head is not one of HTTP/1.1')
+}
+
 /** What is refused. */
 export interface Refused {
   readonly req: Pick<IncomingMessage, 'headers'>
-  readonly res: Pick<ServerResponse, 'writeHead'>
+  readonly res: Pick<ServerResponse, 'writeHead' | 'end'>
   readonly requestId: string
 }
 
+/** The same, of HTTP/1. */
+export interface RefusedUpload extends Refused {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+}
+
 /** Answers with a refusal: as JSON where the client accepts it, else as a line of text. */
-export function refuse(
+export function refuse(refused: Refused, refusal: Refusal): void {
+  refused.res.end(begin(refused, refusal))
+}
+
+/** Milliseconds that a client which is still sending has to read why it should not. */
+const LINGER = 2_000
+
+/**
+ * The same for a client that is still sending what nobody wants. Its connection is closed, but not at once: on one that is closed while
+ * bytes come in, the answer may never be read (RFC 9112, section 9.6). So they are read, and thrown away, for a while.
+ */
+export function refuseUpload(refused: RefusedUpload, refusal: Refusal, clock: Clock): void {
+  const { req, res } = refused
+  res.shouldKeepAlive = false
+  res.write(begin(refused, refusal))
+  const stop = clock.after(LINGER, () => res.end())
+  const end = () => {
+    stop()
+    res.end()
+  }
+  req.once('end', end)
+  res.once('close', stop)
+  req.resume()
+}
+
+/** Renders the head; returns the body. */
+function begin(
   { req, res, requestId }: Refused,
   { status, code, message, retryAfter }: Refusal,
-): void {
+): string {
   const json = /\bjson\b/i.test(req.headers.accept ?? '')
   const body = json ? JSON.stringify({ error: { code, message, requestId } }) : `${message}\n`
   const headers: OutgoingHttpHeaders = {
@@ -102,5 +178,6 @@ export function refuse(
     ...(requestId && { [REQUEST_ID]: requestId }),
     ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
   }
-  res.writeHead(status, headers).end(body)
+  res.writeHead(status, headers)
+  return body
 }

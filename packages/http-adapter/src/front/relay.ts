@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
+import { type Amendment, amend } from './head.js'
 import { PacedWriter } from './paced.js'
 
 /** Up to here a response goes out as one string, which Node writes without a buffer of its own. */
@@ -16,59 +17,62 @@ export interface Range {
   readonly end: number
 }
 
-/** How a response ends. */
-export interface Ending {
+/** How a whole response is sent. */
+export interface Whole {
+  readonly amendment: Amendment
   /** The connection is closed behind it. */
   readonly last: boolean
-  /** The front is closing, which the head is to say. */
-  readonly closing: boolean
 }
 
 /** Sends a response that is there in full. */
-export function relayWhole(res: ServerResponse, { bytes, start, end }: Range, how: Ending): void {
-  if (start < end && end - start <= STRING_BYTES) {
-    const text = bytes.toString('latin1', start, end)
-    return endRendered(res, how.closing ? announceClose(text) : text, how.last)
-  }
-  const stream = new RelayedStream(res, how.closing)
-  stream.end({ bytes, start, end }, how.last)
+export function relayWhole(res: ServerResponse, text: string, { amendment, last }: Whole): void {
+  if (text !== '' && text.length <= STRING_BYTES)
+    return endRendered(res, amend(text, amendment), last)
+  beginRendered(res, text)
+  setLast(res, last)
+  if (text === '') res.end()
+  else res.end(Buffer.from(amend(text, amendment), 'latin1'))
 }
 
 /** A response that comes in pieces. */
 export class RelayedStream {
   readonly #res: ServerResponse
-  readonly #closing: boolean
   readonly #writer: PacedWriter
-  #begun = false
+  /** The first piece; `undefined` when it has been passed on. */
+  #first: Buffer | undefined
 
-  constructor(res: ServerResponse, closing: boolean) {
+  /** @param first the first piece, which begins with the head */
+  constructor(res: ServerResponse, first: string, amendment: Amendment) {
     this.#res = res
-    this.#closing = closing
     this.#writer = new PacedWriter(res)
+    beginRendered(res, first)
+    this.#first = Buffer.from(amend(first, amendment), 'latin1')
   }
 
   /** Passes on a data frame's bytes, those from `start` on. */
   take(exchange: OutgoingExchange, frame: Frame, start: number): void {
     const { bytes, end } = frame
-    this.#writer.write(this.#copy({ bytes, start, end }), exchange, dataBytes(frame))
+    const piece = this.#first ?? copyOf({ bytes, start, end })
+    this.#first = undefined
+    this.#writer.write(piece, exchange, dataBytes(frame))
   }
 
   /** Passes on the last bytes. */
-  end(range: Range, last: boolean): void {
-    const bytes = this.#copy(range)
+  end(rest: Range, last: boolean): void {
     setLast(this.#res, last)
-    if (bytes.length > 0) this.#res.end(bytes)
+    if (rest.start < rest.end) this.#res.end(copyOf(rest))
     else this.#res.end()
   }
+}
 
-  /** The frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */
-  #copy({ bytes, start, end }: Range): Buffer {
-    if (this.#begun) return Buffer.from(bytes.subarray(start, end))
-    this.#begun = true
-    const head = bytes.toString('latin1', start, end)
-    beginRendered(this.#res, head)
-    return Buffer.from(this.#closing ? announceClose(head) : head, 'latin1')
-  }
+/** A frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */
+export function copyOf({ bytes, start, end }: Range): Buffer {
+  return Buffer.from(bytes.subarray(start, end))
+}
+
+/** The text of the bytes in which a head is rendered. */
+export function textOf({ bytes, start, end }: Range): string {
+  return bytes.toString('latin1', start, end)
 }
 
 /** Ends a response in the middle, so that nobody can take it for complete: even one whose end is that of its connection. */
@@ -84,13 +88,4 @@ export function resetSocket(socket: Socket): void {
   // TLS has no reset of its own: what is missing is its farewell, and that says the same.
   if ('encrypted' in socket) socket.destroy()
   else socket.resetAndDestroy()
-}
-
-const CONNECTION = /\r\n(?:connection|keep-alive):[^\r]*/gi
-
-/** A rendered head that says that the connection is closed behind the response. What follows the head stays as it is. */
-function announceClose(rendered: string): string {
-  const end = rendered.indexOf('\r\n\r\n')
-  if (end < 0) return rendered
-  return `${rendered.slice(0, end).replace(CONNECTION, '')}\r\nConnection: close${rendered.slice(end)}`
 }

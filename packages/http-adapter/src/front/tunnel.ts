@@ -7,25 +7,18 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { statusOf } from '../node-internals.js'
+import type { Progress } from '../waiting-room.js'
 import { encodePieceType, Piece, REQUEST, RequestFlag, ResponseFlag, UPGRADE } from '../wire.js'
-import {
-  type Arrival,
-  type Content,
-  Forward,
-  type FrontDesk,
-  flagsOfConnection,
-} from './forward.js'
+import { flagsOfConnection } from './connection.js'
+import type { Desk, Upgraded } from './desk.js'
+import { type Arrival, Forward } from './forward.js'
+import { amend } from './head.js'
 import { Http1Forward, http1Flags } from './http1.js'
 import { PacedWriter } from './paced.js'
 import { type Refusal, Refusals, refuse } from './refusal.js'
-import { type Range, resetSocket } from './relay.js'
-import { hasBody, type Source } from './upload.js'
-
-/** What tunnels need of their front. */
-export interface TunnelDesk extends FrontDesk {
-  /** Those that are open, the waiting ones included. */
-  readonly tunnels: Set<Tunnel>
-}
+import { copyOf, type Range, resetSocket, textOf } from './relay.js'
+import { type Content, hasBody, type Source } from './upload.js'
 
 /** What an upgrade arrives with. */
 export interface TunnelArrival extends Omit<Arrival, 'flags'> {
@@ -35,8 +28,7 @@ export interface TunnelArrival extends Omit<Arrival, 'flags'> {
 }
 
 /** A connection that is being, or has been, upgraded. */
-export class Tunnel extends Forward {
-  readonly #desk: TunnelDesk
+export class Tunnel extends Forward implements Upgraded {
   readonly #arrival: TunnelArrival
   readonly #socket: Socket
   readonly #writer: PacedWriter
@@ -46,12 +38,11 @@ export class Tunnel extends Forward {
   #appEnded = false
   #goodbyeIsDue = false
 
-  constructor(desk: TunnelDesk, arrival: TunnelArrival) {
+  constructor(desk: Desk, arrival: TunnelArrival) {
     const { req, connection, socket, head } = arrival
     let flags = RequestFlag.single | flagsOfConnection(connection)
     if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
     super(desk, { ...arrival, flags })
-    this.#desk = desk
     this.#arrival = arrival
     this.#socket = socket
     this.#writer = new PacedWriter(socket)
@@ -63,7 +54,7 @@ export class Tunnel extends Forward {
     if (head.length > 0) socket.unshift(head)
   }
 
-  protected get procedure(): string {
+  get procedure(): string {
     return UPGRADE
   }
 
@@ -79,6 +70,10 @@ export class Tunnel extends Forward {
     return this.#answering
   }
 
+  protected override get lasts(): boolean {
+    return true
+  }
+
   override begin(): void {
     if (this.desk.closing) {
       this.client.add(this)
@@ -89,7 +84,7 @@ export class Tunnel extends Forward {
     this.upload?.listen()
   }
 
-  override proceed(): boolean {
+  override proceed(): Progress {
     const { directory } = this.desk.peer
     if (directory.candidates(UPGRADE).length === 0 && directory.candidates(REQUEST).length > 0)
       return this.#proceedUnheard()
@@ -117,19 +112,17 @@ export class Tunnel extends Forward {
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
     const { bytes, body, end } = frame
-    this.#answering = true
-    if (bytes[body] !== Piece.end) {
-      // The frame's bytes are the transport's.
-      const copy = Buffer.from(bytes.subarray(body + 1, end))
-      return this.#writer.write(copy, exchange, dataBytes(frame))
-    }
+    const piece = this.#take({ bytes, start: body + 1, end })
+    if (bytes[body] !== Piece.end) return this.#writer.write(piece, exchange, dataBytes(frame))
     exchange.consumed(dataBytes(frame))
     this.#appEnded = true
     this.#socket.end()
   }
 
-  protected complete({ bytes, start, end }: Range, flags: number): void {
-    if (end > start) this.#socket.write(Buffer.from(bytes.subarray(start, end)))
+  protected complete(rest: Range, flags: number): void {
+    const piece = this.#take(rest)
+    this.settle()
+    if (piece.length > 0) this.#socket.write(piece)
     if ((flags & ResponseFlag.reset) !== 0) resetSocket(this.#socket)
     else this.#socket.destroySoon()
   }
@@ -144,8 +137,21 @@ export class Tunnel extends Forward {
   }
 
   protected override settle(): void {
-    this.#desk.tunnels.delete(this)
+    this.desk.tunnels.delete(this)
     super.settle()
+  }
+
+  /** Bytes for the client. The first are the answer to its handshake, as far as that comes at once; nothing is bound by it any more. */
+  #take(piece: Range): Buffer {
+    if (this.#answering) return copyOf(piece)
+    const first = textOf(piece)
+    // What it is worth as one: an app may speak anything.
+    const status = /^HTTP\/1\.[01] [1-5]\d\d/.test(first) ? statusOf(first) : 0
+    const cookie = status === 0 ? undefined : this.cookie
+    this.#answering = true
+    this.responded(status)
+    this.unbind()
+    return Buffer.from(amend(first, { closing: false, cookie }), 'latin1')
   }
 
   #sayGoodbye(): void {
@@ -161,7 +167,7 @@ export class Tunnel extends Forward {
   }
 
   /** As under plain Node: where the app does not listen to upgrades, this is a request like any other. */
-  #proceedUnheard(): true {
+  #proceedUnheard(): 'left' {
     if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
     else {
       const { req, connection, headers, requestId } = this.#arrival
@@ -172,12 +178,12 @@ export class Tunnel extends Forward {
       this.settle()
       new Http1Forward(this.desk, { req, res, connection, headers, requestId, flags }).begin()
     }
-    return true
+    return 'left'
   }
 }
 
 /** A response on a connection that Node's server has given away. The connection ends with it. */
-function respondOn({ req, socket }: TunnelArrival): ServerResponse {
+export function respondOn({ req, socket }: Pick<TunnelArrival, 'req' | 'socket'>): ServerResponse {
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
   res.assignSocket(socket)

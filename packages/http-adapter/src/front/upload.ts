@@ -15,6 +15,9 @@ export interface Source extends Readable {
   readonly rawTrailers?: string[]
 }
 
+/** What comes behind a request's head: nothing; so little that it goes with the head; or more, which follows as the worker takes it. */
+export type Content = 'none' | 'small' | 'stream'
+
 /** Whether a request has a body, by its HTTP/1.1 headers. */
 export function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length']
@@ -36,18 +39,24 @@ export function collect(source: Source, done: (body: Buffer) => void): void {
 /** A body that is passed on as it comes. */
 export class Upload {
   readonly #source: Source
+  readonly #limit: number
+  readonly #exceeded: () => void
   /** Where it goes; `undefined` while there is no worker, and when all of it is sent. */
   #exchange: OutgoingExchange | undefined
   /** All that has come so far; `undefined` when that has become too much to keep. */
   #held: Buffer[] | undefined = []
-  #heldBytes = 0
+  /** Bytes that have come. */
+  #size = 0
   /** What waits for credit. */
   #backlog: Buffer[] = []
   #listening = false
   #complete = false
 
-  constructor(source: Source) {
+  /** @param limit bytes; when more come, they go nowhere, and `exceeded` is called; `undefined` for any number */
+  constructor(source: Source, limit: number | undefined, exceeded: () => void) {
     this.#source = source
+    this.#limit = limit ?? Number.POSITIVE_INFINITY
+    this.#exceeded = exceeded
   }
 
   /** Whether all that was sent can be sent again. */
@@ -99,6 +108,8 @@ export class Upload {
   }
 
   #take(chunk: Buffer): void {
+    this.#size += chunk.length
+    if (this.#size > this.#limit) return this.#exceeded()
     this.#keep(chunk)
     if (this.#exchange === undefined) return
     for (let at = 0; at < chunk.length; at += PIECE_BYTES)
@@ -108,8 +119,7 @@ export class Upload {
 
   #keep(chunk: Buffer): void {
     if (this.#held === undefined) return
-    this.#heldBytes += chunk.length
-    const fits = this.#heldBytes <= HELD_BYTES
+    const fits = this.#size <= HELD_BYTES
     // What comes while there is no worker is held in any case: it can't be asked for again.
     if (fits || this.#exchange === undefined) this.#held.push(chunk)
     else this.#held = undefined

@@ -46,7 +46,8 @@ export function serveHttp(
   peer.serve(REQUEST, (exchange, { bytes, end }) => {
     const head = decodeHead(bytes, exchange.inputAt)
     const content = head.end < end ? Buffer.from(bytes.subarray(head.end, end)) : undefined
-    new Serving(exchange, head, clients.socketFor(head)).run(head.flags, content)
+    const socket = clients.socketFor(head)
+    new Serving(exchange, head, { socket, peer: worker.peer }).run(head.flags, content)
   })
   peer.serve(CLOSED, (exchange, { bytes }) => {
     clients.closed(bytes.readDoubleLE(exchange.inputAt))

@@ -10,6 +10,7 @@ import {
   dataBytes,
   type Frame,
   type IncomingExchange,
+  type Peer,
   PIECE_BYTES,
 } from '@clusterwire/core/peer'
 import {
@@ -33,10 +34,17 @@ import {
 } from '../wire.js'
 import type { Chunk, Done } from './client-socket.js'
 import { Outbox } from './outbox.js'
-import type { SocketUser, VirtualSocket } from './virtual-socket.js'
+import { metaOf } from './scope.js'
+import type { RequestScope, SocketUser, VirtualSocket } from './virtual-socket.js'
 
 const requestStarted = channel('http.server.request.start')
 const responseFinished = channel('http.server.response.finish')
+
+/** Where a request has come in. */
+export interface Place {
+  readonly socket: VirtualSocket
+  readonly peer: Peer
+}
 
 /** A request that the app is answering. */
 export class Serving implements CalleeEvents, SocketUser {
@@ -44,6 +52,7 @@ export class Serving implements CalleeEvents, SocketUser {
   readonly #res: ServerResponse
   readonly #exchange: IncomingExchange
   readonly #socket: VirtualSocket
+  readonly #peer: Peer
   readonly #outbox: Outbox
   /** The app has been given the request. */
   #entered = false
@@ -55,10 +64,12 @@ export class Serving implements CalleeEvents, SocketUser {
   /** All of the response has left the socket, and the socket has been taken back from it. */
   #finished = false
 
-  constructor(exchange: IncomingExchange, head: ReceivedHead, socket: VirtualSocket) {
+  constructor(exchange: IncomingExchange, head: ReceivedHead, { socket, peer }: Place) {
     const { flags } = head
     this.#exchange = exchange
     this.#socket = socket
+    this.#peer = peer
+    exchange.meta = metaOf(head.headers)
     this.#outbox = new Outbox(exchange)
     this.#received = !exchange.hasUpload
     exchange.events = this
@@ -89,7 +100,15 @@ export class Serving implements CalleeEvents, SocketUser {
     this.#entered = true
     if (requestStarted.hasSubscribers) requestStarted.publish({ request, response, socket, server })
     try {
-      socket.context.runInAsyncScope(emitRequest, undefined, { request, response, flags, server })
+      const emission: Emission = {
+        request,
+        response,
+        flags,
+        server,
+        peer: this.#peer,
+        exchange: this.#exchange,
+      }
+      socket.context.runInAsyncScope(emitFor, undefined, emission)
     } catch (error) {
       // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
       queueMicrotask(() => {
@@ -97,7 +116,7 @@ export class Serving implements CalleeEvents, SocketUser {
       })
     }
     if (body !== undefined) this.#push(body)
-    if (this.#received) completeRequest(request, this.#trailers)
+    if (this.#received) this.#complete()
   }
 
   // What the front tells.
@@ -116,7 +135,7 @@ export class Serving implements CalleeEvents, SocketUser {
   end(): void {
     this.#received = true
     if (!this.#entered) return // The app is still to get it; it will get all of it.
-    completeRequest(this.#req, this.#trailers)
+    this.#complete()
     if (this.#finished) this.#reply()
   }
 
@@ -129,6 +148,11 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   // What the socket tells.
+
+  get scope(): RequestScope {
+    const { signal, deadline } = this.#exchange
+    return { signal, deadline }
+  }
 
   put(chunk: Chunk, encoding: BufferEncoding): void {
     if (this.#res.headersSent) this.#socket.bytesWritten += this.#outbox.put(chunk, encoding)
@@ -199,7 +223,21 @@ export class Serving implements CalleeEvents, SocketUser {
 
   #push(chunk: Buffer): boolean {
     this.#socket.bytesRead += chunk.length
-    return isDumped(this.#req) || this.#req.push(chunk)
+    if (isDumped(this.#req)) return true
+    const { scopes } = this.#peer
+    if (!scopes.active) return this.#req.push(chunk)
+    // What listens to the body may make calls too.
+    let hasRoom = true
+    scopes.run(this.#exchange, () => {
+      hasRoom = this.#req.push(chunk)
+    })
+    return hasRoom
+  }
+
+  #complete(): void {
+    const { scopes } = this.#peer
+    if (!scopes.active) completeRequest(this.#req, this.#trailers)
+    else scopes.run(this.#exchange, () => completeRequest(this.#req, this.#trailers))
   }
 
   /** Ends the exchange, if that has not been done, and gives the socket back when the response has left it. */
@@ -221,6 +259,22 @@ interface Emission {
   readonly response: ServerResponse
   readonly server: Server
   readonly flags: number
+  readonly peer: Peer
+  readonly exchange: IncomingExchange
+}
+
+/** Tells the app's server of a request. The calls that are made in there, and those that follow from it, are made for the request. */
+function emitFor(emission: Emission): void {
+  const { exchange } = emission
+  const { scopes } = emission.peer
+  if (scopes.active) return scopes.run(exchange, () => emitRequest(emission))
+  // Nobody makes calls yet. If the first client is made in there, it is in the request's scope at once.
+  const outer = scopes.entered(exchange)
+  try {
+    emitRequest(emission)
+  } finally {
+    scopes.left(outer)
+  }
 }
 
 /** Tells the app's server of a request, by the event that Node would choose. */

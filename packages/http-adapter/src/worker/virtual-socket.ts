@@ -4,10 +4,20 @@
 import { Duplex } from 'node:stream'
 import { type Chunk, ClientSocket, type Done, type SocketUse } from './client-socket.js'
 
+/** What an app can ask about a request. */
+export interface RequestScope {
+  /** Aborts when the client is gone, or the request's time is up. */
+  readonly signal: AbortSignal
+  /** When its time is up: milliseconds on this process's own `performance.now()` clock; `Infinity` when it has all the time it wants. */
+  readonly deadline: number
+}
+
 /** The request that has the socket now. */
 export interface SocketUser {
   /** Bytes that wait for the client to take them. */
   readonly waiting: number
+  /** What the app can ask about it. */
+  readonly scope: RequestScope
   /** Takes bytes for the client. */
   put(chunk: Chunk, encoding: BufferEncoding): void
   /** Calls `done` when what was put so far has gone out, at the end of this turn or later. */

@@ -1,0 +1,77 @@
+// What each worker has of this front's requests, and how it did.
+
+import { type Directory, Histogram, type Member } from '@clusterwire/core/peer'
+
+/** One worker's part. */
+export class Load {
+  readonly member: Member
+  /** Requests that it was given and whose responses are not over. */
+  active = 0
+  /** Requests that it was given. */
+  requests = 0
+  /** Those that it answered with 5xx, or did not answer. */
+  errors = 0
+  /** Milliseconds from the request to the beginning of its response. */
+  readonly latency: Histogram = new Histogram()
+
+  constructor(member: Member) {
+    this.member = member
+  }
+}
+
+/** A request's time with a worker. */
+export class Stay {
+  readonly load: Load
+  /** When it began, on the peer's clock. */
+  readonly since: number
+  #over = false
+
+  constructor(load: Load, now: number) {
+    this.load = load
+    this.since = now
+    load.active++
+    load.requests++
+  }
+
+  /** Whether the request does not count among its worker's any more. */
+  get over(): boolean {
+    return this.#over
+  }
+
+  end(): void {
+    if (this.#over) return
+    this.#over = true
+    this.load.active--
+  }
+}
+
+/** All workers' parts. */
+export class Loads {
+  readonly #limit: number
+  readonly #loads = new Map<Member, Load>()
+
+  /** @param limit requests that each worker may have at a time */
+  constructor(directory: Directory, limit: number) {
+    this.#limit = limit
+    directory.onChange((gone) => gone !== undefined && this.#loads.delete(gone))
+  }
+
+  of(member: Member): Load {
+    let load = this.#loads.get(member)
+    if (load === undefined) {
+      load = new Load(member)
+      // One that is gone may still be asked about, by what ends with it; it is not kept.
+      if (member.state !== 'gone') this.#loads.set(member, load)
+    }
+    return load
+  }
+
+  /** Whether a limit is set at all. */
+  get limited(): boolean {
+    return this.#limit !== Number.POSITIVE_INFINITY
+  }
+
+  isFree(member: Member): boolean {
+    return (this.#loads.get(member)?.active ?? 0) < this.#limit
+  }
+}

@@ -1,0 +1,24 @@
+// What belongs to a request beside its bytes: until when it is wanted, and what the calls made for it inherit.
+
+import type { IncomingMessage } from 'node:http'
+import { REQUEST_ID } from '../wire.js'
+import type { RequestScope, VirtualSocket } from './virtual-socket.js'
+
+/**
+ * What an app can ask about one of its requests while it answers that; `undefined` for a request that did not come from a front, or that has
+ * been answered. What it calls through Clusterwire meanwhile inherits all of it, without being told.
+ */
+export function requestScope({ socket }: IncomingMessage): RequestScope | undefined {
+  return (socket as unknown as Partial<VirtualSocket> | null)?.user?.scope
+}
+
+/** Metadata that the calls made for a request carry: its id. `headers`: names and values in turn. */
+export function metaOf(headers: readonly string[]): Readonly<Record<string, string>> {
+  // Where the front has made the id, it is the last header.
+  for (let at = headers.length - 2; at >= 0; at -= 2) {
+    const name = headers[at] as string
+    if (name === REQUEST_ID || name.toLowerCase() === REQUEST_ID)
+      return { [REQUEST_ID]: headers[at + 1] as string }
+  }
+  return {}
+}

@@ -9,5 +9,6 @@ export {
 } from './front/front.js'
 export type { Trust } from './headers.js'
 export type { QueueOptions } from './waiting-room.js'
+export type { ListenerMaker, NodeApp, ServerGiver, ServerOwner } from './worker/app.js'
 export { type FetchHandler, type FetchOptions, serveFetch } from './worker/fetch.js'
 export { serveHttp } from './worker/http.js'

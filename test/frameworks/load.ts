@@ -13,7 +13,7 @@ export interface Form {
 const file = new URL('./forms.js', import.meta.url).href
 const module = (await import(file)) as { readonly forms: Readonly<Record<string, Form>> }
 
-export const forms = module.forms
+export const forms: Readonly<Record<string, Form>> = module.forms
 
 /** The exchanges that make sense with an app, by name. */
 export function exchangesFor({ lacks }: Form): [string, Exchange][] {

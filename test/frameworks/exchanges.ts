@@ -193,7 +193,7 @@ const middleware: Record<string, Exchange> = {
     sees: { status: 200, body: '' },
   },
   'a part of a file': {
-    ...get('/files/numbers.txt', { status: 206, text: '6\n7\n8\n9\n10' }, { Range: 'bytes=10-19' }),
+    ...get('/files/numbers.txt', { status: 206, text: '6 7 8 9 10' }, { Range: 'bytes=10-19' }),
     needs: 'ranges',
   },
   'the end of a file': {

@@ -35,9 +35,10 @@ export const failed = () => failures
  *
  * @param {URL} file
  * @param {Record<string, string>} [env]
+ * @param {string[]} [args]
  */
-export function launch(file, env) {
-  return start([process.execPath, fileURLToPath(file)], { env })
+export function launch(file, env, args = []) {
+  return start([process.execPath, fileURLToPath(file), ...args], { env })
 }
 
 /**
@@ -82,7 +83,15 @@ export function start([program = '', ...args], { cwd, env } = {}) {
     }
   }
 
-  return { text, ended, printed, kill: child.kill.bind(child), ctrlC: () => killGroup('SIGINT') }
+  const { pid } = child
+  return {
+    pid,
+    text,
+    ended,
+    printed,
+    kill: child.kill.bind(child),
+    ctrlC: () => killGroup('SIGINT'),
+  }
 }
 
 /**

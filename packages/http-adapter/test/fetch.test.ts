@@ -1,4 +1,5 @@
 // serveFetch: apps that take a Request and give a Response.
+import { Readable } from 'node:stream'
 import { createMemoryMesh } from '@clusterwire/core/testing'
 import { expect, it, onTestFinished } from 'vitest'
 import { type FetchHandler, httpFront, serveFetch } from '../src/index.js'
@@ -105,7 +106,8 @@ it('a body that fails: the response is cut, not ended', async () => {
   const { url } = await start(() => {
     let pulls = 0
     const body = new ReadableStream({
-      pull(controller) {
+      async pull(controller) {
+        await new Promise(setImmediate)
         if (pulls++ === 0) controller.enqueue(Buffer.from('half'))
         else controller.error(new Error('broken'))
       },
@@ -113,4 +115,54 @@ it('a body that fails: the response is cut, not ended', async () => {
     return new Response(body)
   })
   await expect(fetch(url).then((response) => response.text())).rejects.toThrow()
+})
+
+it('a body that fails before any of it has gone out: 500', async () => {
+  const { url, errors } = await start(() => {
+    const body = new ReadableStream({ pull: (controller) => controller.error(new Error('broken')) })
+    return new Response(body, { headers: { 'x-secret': 'hunter2' } })
+  })
+  const response = await fetch(url)
+  expect([response.status, response.headers.get('x-secret')]).toEqual([500, null])
+  expect(await response.text()).toBe('Internal Server Error\n')
+  expect(errors).toMatchObject([{ message: 'broken' }])
+})
+
+it('a body that is one piece has a length, and so has none at all; others come in chunks', async () => {
+  const { url } = await start(({ url }) => {
+    const { pathname } = new URL(url)
+    if (pathname === '/one') return new Response('grüße')
+    if (pathname === '/none') return new Response(null)
+    return new Response(
+      Readable.toWeb(Readable.from([Buffer.from('a'), Buffer.from('b')])) as ReadableStream,
+    )
+  })
+  const lengths = ['/one', '/none', '/two'].map(async (path) => {
+    const response = await fetch(url + path)
+    return [await response.text(), response.headers.get('content-length')]
+  })
+  expect(await Promise.all(lengths)).toEqual([
+    ['grüße', '7'],
+    ['', '0'],
+    ['ab', null],
+  ])
+})
+
+it('a stream that has nothing to tell yet: its head is there', async () => {
+  let tell = (_: Buffer) => {}
+  const { url } = await start(() => {
+    const body = new ReadableStream({
+      start(controller) {
+        tell = (bytes) => {
+          controller.enqueue(bytes)
+          controller.close()
+        }
+      },
+    })
+    return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+  })
+  const response = await fetch(url)
+  expect(response.headers.get('content-type')).toBe('text/event-stream')
+  tell(Buffer.from('data: x\n\n'))
+  expect(await response.text()).toBe('data: x\n\n')
 })

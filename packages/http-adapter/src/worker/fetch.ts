@@ -4,6 +4,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
+import { setImmediate as turn } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import { serveHttp } from './http.js'
@@ -45,8 +46,9 @@ async function answer(
     if (!res.writableFinished) gone.abort(new DOMException('The client is gone', 'AbortError'))
   })
   const response = await handler(requestOf(req, gone.signal))
+  res.statusCode = response.status
   if (response.statusText !== '') res.statusMessage = response.statusText
-  res.writeHead(response.status, headersOf(response))
+  for (const [name, value] of response.headers) res.appendHeader(name, value)
   if (response.body === null || req.method === 'HEAD') {
     await response.body?.cancel()
     res.end()
@@ -74,29 +76,33 @@ function urlOf({ url = '/', headers, socket }: IncomingMessage): string | URL {
   return url.startsWith('/') ? base + url : new URL(url, base)
 }
 
-/** Names and values in turn; each cookie is a header of its own. */
-function headersOf({ headers }: Response): string[] {
-  const list: string[] = []
-  for (const [name, value] of headers) list.push(name, value)
-  return list
-}
-
-/** Sends a body as fast as the client takes it; when the client is gone, the body's source is told. */
+/**
+ * Sends a body as fast as the client takes it; when the client is gone, the body's source is told. Most bodies are one piece that is
+ * there already: such a one is ended with it, for that is how Node gets to know its length.
+ */
 async function send(body: ReadableStream<Uint8Array>, res: ServerResponse): Promise<void> {
   const reader = body.getReader()
   const stop = () => void reader.cancel().catch(() => undefined)
   res.once('close', stop)
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done || res.destroyed) break
-    if (!res.write(value)) await roomIn(res)
+  const turnIsOver = turn()
+  let next = reader.read()
+  const first = await Promise.race([next, turnIsOver])
+  if (first === undefined) res.flushHeaders()
+  else if (!first.done) {
+    next = reader.read()
+    const second = await Promise.race([next, turnIsOver])
+    if (second?.done) res.end(first.value)
+    else if (!res.write(first.value)) await roomIn(res)
   }
+  for (let piece = await next; !piece.done && !res.destroyed; piece = await reader.read())
+    if (!res.write(piece.value)) await roomIn(res)
   res.removeListener('close', stop)
-  res.end()
+  if (!res.writableEnded) res.end()
 }
 
 function roomIn(res: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    if (res.destroyed) return resolve()
     const go = () => {
       res.removeListener('drain', go).removeListener('close', go)
       resolve()
@@ -107,11 +113,11 @@ function roomIn(res: ServerResponse): Promise<void> {
 
 /** The handler threw, or its body failed. A response that has begun is cut: it must not look complete. */
 function fail(res: ServerResponse, error: unknown): void {
-  if (res.headersSent) res.destroy(error instanceof Error ? error : undefined)
-  else
-    res
-      .writeHead(500, { 'content-type': 'text/plain; charset=utf-8' })
-      .end('Internal Server Error\n')
+  if (res.headersSent) return void res.destroy(error instanceof Error ? error : undefined)
+  for (const name of res.getHeaderNames()) res.removeHeader(name)
+  res
+    .writeHead(500, 'Internal Server Error', { 'content-type': 'text/plain; charset=utf-8' })
+    .end('Internal Server Error\n')
 }
 
 function printError(error: unknown): void {

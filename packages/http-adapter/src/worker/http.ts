@@ -1,11 +1,12 @@
 // The worker's HTTP side: any Node app, answering the requests that the front hands over.
 
-import { createServer, type RequestListener, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import { InvalidOptionError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import { assertInternals } from '../node-internals.js'
 import type { UpgradeListener } from '../upgrade.js'
 import { CLOSED, decodeHead, REQUEST, UPGRADE } from '../wire.js'
+import { type NodeApp, serverOf } from './app.js'
 import { Clients } from './clients.js'
 import { Serving } from './serving.js'
 import { Tunnels } from './tunnels.js'
@@ -25,14 +26,16 @@ export interface HttpOptions {
 /**
  * Lets an app answer the front's requests from now on. To be called before `worker.ready()`.
  *
- * @param app a `(req, res)` listener: `express()`, `koa.callback()`, `fastify.routing`; or an `http.Server`, which need not listen
- * @returns the server whose events the requests are: the one given, or one made for the listener. When it has a listener for `upgrade`,
+ * @param app a `(req, res)` listener; an `http.Server`, which need not listen; or a framework's app: Express, Koa, Fastify when it is
+ *   `ready()`, Nest when it is `init()`ed
+ * @returns the server whose events the requests are: the app's own, or one made for its listener. When it has a listener for `upgrade`,
  *   sooner or later, this worker takes over connections too.
- * @throws InvalidContractError when this worker serves an app already, UnsupportedNodeError, InvalidOptionError
+ * @throws InvalidOptionError when the app is none of these, InvalidContractError when this worker serves one already,
+ *   UnsupportedNodeError
  */
 export function serveHttp(
   worker: ClusterPeer,
-  app: RequestListener | Server,
+  app: NodeApp,
   { upgrade, upgradeGrace = 1_000 }: HttpOptions = {},
 ): Server {
   assertInternals()
@@ -41,7 +44,7 @@ export function serveHttp(
       `serveHttp({ upgradeGrace }): milliseconds, 0 or more, are allowed, got ${String(upgradeGrace)}`,
     )
   const { peer } = worker
-  const server = typeof app === 'function' ? createServer(app) : app
+  const server = serverOf(app)
   const clients = new Clients(server)
   peer.serve(REQUEST, (exchange, { bytes, end }) => {
     const head = decodeHead(bytes, exchange.inputAt)

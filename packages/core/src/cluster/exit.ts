@@ -83,3 +83,20 @@ export function describeExit(
   if (code === ORPHANED) return say('link', 'it lost its link to the primary')
   return say(code === 0 ? 'finished' : 'exited')
 }
+
+/** Exit codes of errors, when they end the process. */
+const exitCodes = new WeakMap<Error, number>()
+
+function useExitCode(uncaught: Error): void {
+  const code = exitCodes.get(uncaught)
+  if (code === undefined) return
+  process.on('exit', () => {
+    process.exitCode = code
+  })
+}
+
+/** Lets the process end with this code if the error ends it: a supervisor is to tell a program that does not start from one that has crashed. */
+export function exitWithIfUncaught(error: Error, code: number): void {
+  exitCodes.set(error, code)
+  process.off('uncaughtExceptionMonitor', useExitCode).on('uncaughtExceptionMonitor', useExitCode)
+}

@@ -46,10 +46,20 @@ export function forkWorker({ exec, args, execArgv, env, watchdog }: ForkOptions)
 }
 
 /** What another library has set up in `node:cluster` that does not hold for our workers, by name. */
-export function foreignSettings(): string[] {
+function foreignSettings(): string[] {
   const { silent, ...settings } = cluster.settings as Record<string, unknown>
   const names = Object.keys(settings).filter(
     (name) => !EXPECTED.has(name) && settings[name] !== undefined,
   )
   return silent === true ? [...names, 'silent'] : names
+}
+
+/** Says so, when there is any. */
+export function warnOfForeignSettings(): void {
+  const names = foreignSettings()
+  if (names.length > 0)
+    process.emitWarning(
+      `cluster.setupPrimary() has been called with ${names.join(', ')}, perhaps by another library. Clusterwire's workers are started without that: pass exec, args, execArgv and env to startPrimary()`,
+      { type: 'ClusterwireWarning', code: 'CLUSTERWIRE_FOREIGN_SETTINGS' },
+    )
 }

@@ -11,7 +11,7 @@ import type { LivenessOptions } from './heartbeat.js'
 import type { RecycleOptions } from './recycle.js'
 import type { RestartOptions } from './restarts.js'
 import type { Router } from './router.js'
-import { Slot, type SlotOwner } from './slot.js'
+import { leastUseful, Slot, type SlotOwner } from './slot.js'
 import { Watch } from './watch.js'
 import type { MainThreadReport } from './watchdog-line.js'
 import { WorkerProcess } from './worker-process.js'
@@ -185,7 +185,7 @@ export class WorkerPool implements SlotOwner {
         await this.#remove(more)
         throw error
       }
-      await this.#remove(this.#leastUseful(this.size - size))
+      await this.#remove(leastUseful(this.#slots, this.size - size))
     })
   }
 
@@ -247,16 +247,6 @@ export class WorkerPool implements SlotOwner {
     const told = worker.state !== 'booting' && worker.move('draining')
     if (told) this.#options.events.draining(worker)
     return told
-  }
-
-  /** So many places to give up: first those that rest, then those without a ready worker, then the youngest. */
-  #leastUseful(count: number): readonly Slot[] {
-    const rank = ({ resting, worker }: Slot) => (resting ? 0 : worker?.state === 'ready' ? 2 : 1)
-    return this.#slots
-      .filter(({ closed }) => !closed)
-      .reverse()
-      .sort((one, other) => rank(one) - rank(other))
-      .slice(0, Math.max(0, count))
   }
 
   /** One at a time: each begins when the one before is over, however that ended. */

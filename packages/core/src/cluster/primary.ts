@@ -9,8 +9,8 @@ import { Peer } from '../peer.js'
 import { holdingClock } from './clock.js'
 import { primaryControl } from './control.js'
 import type { PrimaryEvents, WorkerInfo } from './events.js'
-import { BOOT_FAILED } from './exit.js'
-import { foreignSettings } from './fork.js'
+import { BOOT_FAILED, exitWithIfUncaught } from './exit.js'
+import { warnOfForeignSettings } from './fork.js'
 import { type ClusterStats, gatherStats } from './gather-stats.js'
 import {
   type CheckedOptions,
@@ -295,30 +295,4 @@ export class Primary extends ClusterPeer {
       utilization: vitals?.utilization,
     }
   }
-}
-
-function warnOfForeignSettings(): void {
-  const names = foreignSettings()
-  if (names.length > 0)
-    process.emitWarning(
-      `cluster.setupPrimary() has been called with ${names.join(', ')}, perhaps by another library. Clusterwire's workers are started without that: pass exec, args, execArgv and env to startPrimary()`,
-      { type: 'ClusterwireWarning', code: 'CLUSTERWIRE_FOREIGN_SETTINGS' },
-    )
-}
-
-/** Exit codes of errors, when they end the process. */
-const exitCodes = new WeakMap<Error, number>()
-
-function useExitCode(uncaught: Error): void {
-  const code = exitCodes.get(uncaught)
-  if (code === undefined) return
-  process.on('exit', () => {
-    process.exitCode = code
-  })
-}
-
-/** A supervisor is to tell a program that does not start from one that has crashed. */
-function exitWithIfUncaught(error: Error, code: number): void {
-  exitCodes.set(error, code)
-  process.off('uncaughtExceptionMonitor', useExitCode).on('uncaughtExceptionMonitor', useExitCode)
 }

@@ -181,3 +181,13 @@ export class Slot {
     this.#owner.rests()
   }
 }
+
+/** So many places to give up: first those that rest, then those without a ready worker, then the youngest. */
+export function leastUseful(slots: readonly Slot[], count: number): readonly Slot[] {
+  const rank = ({ resting, worker }: Slot) => (resting ? 0 : worker?.state === 'ready' ? 2 : 1)
+  return slots
+    .filter(({ closed }) => !closed)
+    .reverse()
+    .sort((one, other) => rank(one) - rank(other))
+    .slice(0, Math.max(0, count))
+}

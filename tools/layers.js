@@ -27,7 +27,12 @@ const packages = {
         'directory.ts',
         'stats.ts',
       ],
-      ['transports/codec.ts', 'transports/codec/**', 'transports/framing.ts'],
+      [
+        'transports/codec.ts',
+        'transports/codec/**',
+        'transports/framing.ts',
+        'transports/frame-reader.ts',
+      ],
       [
         'transports/lanes.ts',
         'transports/dead-end.ts',
@@ -37,7 +42,7 @@ const packages = {
       ],
       ['incoming.ts', 'outgoing.ts', 'limiter.ts'],
       ['scopes.ts'],
-      ['services.ts'],
+      ['services.ts', 'requests.ts'],
       ['peer.ts', 'transports/memory.ts', 'transports/socket.ts'],
       ['middleware.ts'],
       [
@@ -79,7 +84,7 @@ const packages = {
         'cluster/watchdog.ts',
         'cluster/watchdog-line.ts',
       ],
-      ['cluster/router.ts', 'cluster/worker-process.ts'],
+      ['cluster/fan-out.ts', 'cluster/router.ts', 'cluster/worker-process.ts'],
       [
         'cluster/events.ts',
         'cluster/gather-stats.ts',
@@ -106,7 +111,7 @@ const packages = {
   },
   'packages/http-adapter/src': {
     rows: [
-      ['wire.ts', 'errors.ts'],
+      ['wire.ts', 'errors.ts', 'upgrade.ts'],
       ['node-internals.ts', 'headers.ts', 'balancer.ts', 'waiting-room.ts'],
       ['front/**', 'worker/**'],
       ['index.ts'],

@@ -174,6 +174,16 @@ export class DrainingError extends ClusterwireError {
 /** Bytes came in that no peer of ours sends. The link that brought them is closed. */
 export class ProtocolError extends ClusterwireError {
   readonly code = 'PROTOCOL_ERROR' as const
+  /** Where the frame begins, counted in bytes from the beginning of its link; where that is known. */
+  readonly offset: number | undefined
+  /** The frame's first 16 bytes, in hex; where they are known. */
+  readonly bytes: string | undefined
+
+  constructor(message: string, details: ErrorDetails & { offset?: number; bytes?: string } = {}) {
+    super(message, details)
+    this.offset = details.offset
+    this.bytes = details.bytes
+  }
 }
 
 /** This peer was closed: it neither sends nor receives any more. */

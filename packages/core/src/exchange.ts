@@ -3,7 +3,7 @@
 import type { Member } from './directory.js'
 import { Flag, type Frame, type FrameHead, FrameType, HEADER_BYTES } from './frames.js'
 import { ReceiveWindow, SendWindow } from './streams.js'
-import type { Link } from './transport.js'
+import type { Clock, Link } from './transport.js'
 import type { ByteWriter } from './transports/bytes.js'
 
 /** Writes a value's bytes behind what `out` holds. What it throws takes the whole frame back. */
@@ -12,6 +12,7 @@ export type Encode<T> = (out: ByteWriter, value: T) => void
 /** What the two ends need of the peer that they belong to. */
 export interface Exchanger {
   readonly number: number
+  readonly clock: Clock
   now(): number
   linkTo(member: Member): Link
   /** Handlers that go on although nobody waits for them any more. */

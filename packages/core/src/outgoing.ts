@@ -68,8 +68,9 @@ export function encodeRequest<T>(out: ByteWriter, { origin, encode, input }: Req
   encode(out, input)
 }
 
-/** What a caller's end needs of its peer besides. */
-export interface Opener extends Exchanger {
+/** Whoever began an exchange. */
+export interface Opener {
+  readonly peer: Exchanger
   /** The exchange is over. `false`: it was over already. */
   ended(exchange: OutgoingExchange): boolean
 }
@@ -84,15 +85,15 @@ export class OutgoingExchange extends Exchange implements Waiter {
   /** Whether the member's `pending` includes it. */
   #counted = true
 
-  constructor(peer: Opener, id: number, request: Omit<Request<unknown>, 'encode'>) {
-    super(peer, request.member, id, Flag.toCallee)
-    this.#opener = peer
+  constructor(opener: Opener, id: number, request: Omit<Request<unknown>, 'encode'>) {
+    super(opener.peer, request.member, id, Flag.toCallee)
+    this.#opener = opener
     this.procedure = request.procedure
     this.#events = request.events
     this.#timeout = request.timeout
     this.deadline =
       request.deadline ??
-      (request.timeout === 0 ? Number.POSITIVE_INFINITY : peer.now() + request.timeout)
+      (request.timeout === 0 ? Number.POSITIVE_INFINITY : opener.peer.now() + request.timeout)
   }
 
   get events(): CallerEvents {

@@ -3,12 +3,12 @@
 
 import type { Channel, Channels } from './channels.js'
 import { Directory, type Member } from './directory.js'
-import { OverloadedError, PeerClosedError, ProtocolError } from './errors.js'
-import { type Exchanger, send } from './exchange.js'
-import { describeError, nameProcedure } from './failure.js'
+import { PeerClosedError, ProtocolError } from './errors.js'
+import type { Exchanger } from './exchange.js'
+import { describeError } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
-import { encodeRequest, OutgoingExchange, type Request } from './outgoing.js'
-import { PendingTable } from './pending.js'
+import type { OutgoingExchange, Request } from './outgoing.js'
+import { Requests } from './requests.js'
 import { RetryBudget } from './retry-budget.js'
 import { type ScopeStore, Scopes } from './scopes.js'
 import { type ExchangeHandler, Services } from './services.js'
@@ -48,12 +48,10 @@ export type PublicationReceiver = (frame: Frame) => void
 /** What was dropped, and why: each is harmless alone, and a sign of trouble in number. */
 export interface PeerCounters {
   /** Answers that came after their call had timed out or been cancelled. */
-  late: number
+  readonly late: number
   /** Frames of other workers that broke the rules. (One of an adjacent peer ends its link instead.) */
-  violations: number
+  readonly violations: number
 }
-
-const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 
 /** A peer. */
 export class Peer implements Exchanger {
@@ -69,7 +67,7 @@ export class Peer implements Exchanger {
   /** Requests whose handlers were entered. */
   handled = 0
   abandoned = 0
-  readonly counters: PeerCounters = { late: 0, violations: 0 }
+  #violations = 0
   /** Calls that wait for a worker to get ready. */
   readonly waiting: WaitingRoom
   readonly retries: RetryBudget = new RetryBudget()
@@ -78,8 +76,7 @@ export class Peer implements Exchanger {
   /** Set by topics.ts: told of a frame about a broadcast from here that can't be read. */
   onBrokenReceipt: ((frame: Frame, error: ProtocolError) => void) | undefined
   readonly #options: PeerOptions
-  readonly #maxQueuedBytes: number
-  readonly #pending: PendingTable<OutgoingExchange>
+  readonly #requests: Requests
   readonly #services: Services
   readonly #closeListeners = new Set<() => void>()
   /** Asked whenever an exchange that is served here ends. */
@@ -94,8 +91,7 @@ export class Peer implements Exchanger {
     this.stacks = options.stacks ?? true
     this.#options = options
     this.scopes = new Scopes(options.scopes, options.scopesAreCheap ?? false)
-    this.#maxQueuedBytes = options.maxQueuedBytes ?? MAX_QUEUED_BYTES
-    this.#pending = new PendingTable(options.clock)
+    this.#requests = new Requests(this, options.maxQueuedBytes)
     this.#services = new Services(this, this.directory)
     this.waiting = new WaitingRoom(options.clock, this.directory)
     this.directory.onChange((gone, ready) => {
@@ -106,7 +102,7 @@ export class Peer implements Exchanger {
 
   /** Exchanges begun here that have not ended. */
   get pending(): number {
-    return this.#pending.size + this.waiting.size
+    return this.#requests.size + this.waiting.size
   }
 
   /** Exchanges of others that have not been answered. */
@@ -128,6 +124,10 @@ export class Peer implements Exchanger {
 
   now(): number {
     return this.#options.clock.now()
+  }
+
+  get counters(): PeerCounters {
+    return { late: this.#requests.late, violations: this.#violations }
   }
 
   /** All its numbers, to be sent. */
@@ -168,39 +168,7 @@ export class Peer implements Exchanger {
    */
   open<T>(request: Request<T>): OutgoingExchange {
     this.assertOpen()
-    const { member, procedure } = request
-    const link = this.linkTo(member)
-    if (link.queued > this.#maxQueuedBytes)
-      throw new OverloadedError(
-        `${procedure}: ${link.queued} bytes wait for ${member} already, which does not read fast enough; try again later`,
-        { procedure },
-      )
-    const exchange = new OutgoingExchange(this, this.#pending.nextId(), request)
-    const head = {
-      type: FrameType.open,
-      flags: (request.upload ? Flag.upload : 0) | (request.origin === undefined ? 0 : Flag.meta),
-      ref: request.ref,
-      to: member.number,
-      from: this.number,
-      id: exchange.id,
-      arg: Math.ceil(request.timeout),
-    }
-    try {
-      send(link, head, encodeRequest, request)
-    } catch (error) {
-      throw nameProcedure(procedure, error)
-    }
-    this.#pending.add(exchange)
-    member.pending++
-    // Died between the choice and here: nothing will ever say so again. Told when its caller holds the exchange.
-    if (member.state === 'gone') queueMicrotask(() => exchange.lost('no', 'it was gone already'))
-    return exchange
-  }
-
-  ended(exchange: OutgoingExchange): boolean {
-    if (!this.#pending.remove(exchange.id)) return false
-    exchange.uncount()
-    return true
+    return this.#requests.open(request)
   }
 
   /**
@@ -215,10 +183,10 @@ export class Peer implements Exchanger {
         break
       case FrameType.reply:
       case FrameType.error:
-        this.#waiting(frame)?.settle(frame)
+        this.#requests.find(frame)?.settle(frame)
         break
       case FrameType.started:
-        this.#waiting(frame)?.events.started?.()
+        this.#requests.find(frame)?.events.started?.()
         break
       case FrameType.data:
         this.#data(frame)
@@ -247,7 +215,7 @@ export class Peer implements Exchanger {
    * blame, and to end it would let any worker end any other.
    */
   violated(frame: Frame, cause: unknown): void {
-    this.counters.violations++
+    this.#violations++
     const why = cause instanceof Error ? cause.message : String(cause)
     const error = new ProtocolError(`Peer ${frame.from} broke the protocol: ${why}`, { cause })
     if (frame.type === FrameType.publish) return // It belongs to nothing that is waited for here.
@@ -255,14 +223,12 @@ export class Peer implements Exchanger {
       this.onBrokenReceipt?.(frame, error)
     else if (frame.type === FrameType.open) this.#services.peek(frame)?.fail(describeError(error))
     else if ((frame.flags & Flag.toCallee) !== 0) this.#services.peek(frame)?.cancel(error)
-    else if (this.#pending.get(frame.id)?.member.number === frame.from)
-      this.#pending.get(frame.id)?.cancel(error)
+    else this.#requests.peek(frame)?.cancel(error)
   }
 
   /** A frame of ours was certainly never handed over. */
   returned(frame: Frame): void {
-    if (frame.type === FrameType.open)
-      this.#pending.get(frame.id)?.lost('no', 'the request was still queued here')
+    this.#requests.returned(frame)
   }
 
   /** A member is gone: its requests end, and nothing is asked of it any more. What has been asked may still come back unread. */
@@ -274,8 +240,7 @@ export class Peer implements Exchanger {
   /** A member is gone, and nothing of what was asked of it will come back: every exchange with it ends now. */
   gone(number: number, why: string): void {
     this.departed(number)
-    for (const exchange of this.#pending.select((one) => one.member.number === number))
-      exchange.lost('unknown', why)
+    this.#requests.gone(number, why)
   }
 
   answered(): void {
@@ -324,8 +289,7 @@ export class Peer implements Exchanger {
     for (const listener of this.#closeListeners) listener()
     this.#closeListeners.clear()
     for (const member of this.directory.all()) this.departed(member.number)
-    for (const exchange of this.#pending.select(() => true)) settle(exchange)
-    this.#pending.close()
+    this.#requests.close(settle)
     this.scopes.close()
   }
 
@@ -346,19 +310,9 @@ export class Peer implements Exchanger {
     if (channel?.hasSubscribers) channel.publish({ peer: this.number, number, id })
   }
 
-  #waiting(frame: Frame): OutgoingExchange | undefined {
-    const exchange = this.#pending.get(frame.id)
-    if (exchange !== undefined && exchange.member.number === frame.from) return exchange
-    if (frame.id > this.#pending.lastId || exchange !== undefined)
-      throw new ProtocolError(
-        `Peer ${frame.from} answered exchange ${frame.id}, which it was not asked`,
-      )
-    if (frame.type === FrameType.reply || frame.type === FrameType.error) this.counters.late++
-    return undefined
-  }
-
   #data(frame: Frame): void {
-    const exchange = frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#waiting(frame)
+    const exchange =
+      frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#requests.find(frame)
     if (exchange === undefined) return // It was cancelled while this was on its way.
     if (!exchange.admit(frame))
       throw new ProtocolError(
@@ -368,7 +322,8 @@ export class Peer implements Exchanger {
   }
 
   #credit(frame: Frame): void {
-    const exchange = frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#waiting(frame)
+    const exchange =
+      frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#requests.find(frame)
     if (exchange?.credit(frame.arg)) exchange.events?.drain?.()
   }
 }

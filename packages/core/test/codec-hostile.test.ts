@@ -119,7 +119,7 @@ describe('depth', () => {
     })
   }
 
-  it('bytes that nest 100 000 levels are malformed', () => {
+  it('C7: bytes that nest 100 000 levels are malformed', () => {
     for (let tag = 0; tag < 256; tag++) {
       expect(() => decode(Buffer.alloc(100_000, tag))).toThrow(MalformedError)
     }
@@ -131,7 +131,7 @@ describe('depth', () => {
 describe('prototypes', () => {
   const risky = fc.constantFrom('__proto__', 'constructor', 'prototype', 'toString', 'a')
 
-  it('are never changed by a key, at any depth', () => {
+  it('C6: no key changes the prototype of what is read, at any depth', () => {
     const tree = fc.letrec<{ node: unknown }>((tie) => ({
       node: fc.oneof(
         { maxDepth: 4 },

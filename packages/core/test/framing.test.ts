@@ -4,8 +4,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FrameTooLargeError, ProtocolError } from '../src/errors.js'
 import { type FrameHead, FrameType, HEADER_BYTES, LENGTH_BYTES } from '../src/frames.js'
+import { MalformedError } from '../src/transports/bytes.js'
 import { encodeValue } from '../src/transports/codec.js'
-import { FrameBuffer, FrameReader } from '../src/transports/framing.js'
+import { FrameReader } from '../src/transports/frame-reader.js'
+import { FrameBuffer } from '../src/transports/framing.js'
 
 interface Whole extends FrameHead {
   readonly content: string
@@ -103,7 +105,7 @@ describe('reading', () => {
     )
   })
 
-  test('wherever the bytes end, the reader knows whether that is between frames, and else how much has come', () => {
+  test('C3: however the bytes are cut, the frames are the same; wherever they end, the reader knows whether that is within one, and how much has come', () => {
     fc.assert(
       fc.property(fc.array(anyFrame, { maxLength: 4 }), fc.nat(), sizes, (frames, nat, cuts) => {
         const bytes = bytesOf(frames)
@@ -112,7 +114,10 @@ describe('reading', () => {
         let delivered = 0
         for (const chunk of cut(bytes.subarray(0, end), cuts))
           reader.push(chunk, (one) => {
-            delivered += one.end - one.start
+            const size = one.end - one.start
+            const sent = bytes.subarray(delivered, delivered + size)
+            expect(one.bytes.subarray(one.start, one.end).equals(sent)).toBe(true)
+            delivered += size
           })
         const rest = end - delivered
         const next = rest < HEADER_BYTES ? HEADER_BYTES : 4 + bytes.readUInt32LE(delivered)
@@ -125,7 +130,7 @@ describe('reading', () => {
     )
   })
 
-  test('any bytes at all are frames or a ProtocolError', () => {
+  test('C2: any bytes at all are frames or a ProtocolError', () => {
     const nearly = fc.tuple(anyFrame, fc.nat(), fc.integer({ min: 1, max: 255 }))
     const flipped = nearly.map(([frame, at, bits]) => {
       const bytes = bytesOf([frame])
@@ -143,6 +148,45 @@ describe('reading', () => {
         }
       }),
       { numRuns: 3000 },
+    )
+  })
+
+  test('what is refused says where on the link it begins, however it is cut', () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { maxLength: 4 }), sizes, (frames, cuts) => {
+        const bytes = Buffer.concat([bytesOf(frames), header(0x4000_0000)])
+        const offset = bytes.length - HEADER_BYTES
+        const first = bytes.toString('hex', offset, offset + 16)
+        expect(() => read(cut(bytes, cuts))).toThrow(
+          expect.objectContaining({ code: 'PROTOCOL_ERROR', offset, bytes: first }),
+        )
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  test('so does a frame whose taker refuses it', () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { minLength: 1, maxLength: 4 }), sizes, (frames, cuts) => {
+        const bytes = bytesOf(frames)
+        const offset = bytesOf(frames.slice(0, -1)).length
+        const reader = new FrameReader()
+        let left = frames.length
+        const refusal = new MalformedError('no value', 5)
+        const take = () => {
+          if (--left === 0) throw refusal
+        }
+        try {
+          for (const chunk of cut(bytes, cuts)) reader.push(chunk, take)
+        } catch (error) {
+          const first = bytes.toString('hex', offset, offset + 16)
+          const blamed = reader.blame(error)
+          expect(blamed).toMatchObject({ code: 'PROTOCOL_ERROR', offset, bytes: first })
+          expect(blamed.cause).toBe(refusal)
+        }
+        expect(left).toBe(0)
+      }),
+      { numRuns: 200 },
     )
   })
 
@@ -164,7 +208,7 @@ describe('reading', () => {
     expect(read(cut(bytesOf([largest], 4096), [1000]), 4096)).toEqual([largest])
   })
 
-  test('refusing a huge frame costs no memory', () => {
+  test('C4: a frame that is announced as huge is refused on its header, and costs no memory', () => {
     const before = process.memoryUsage().arrayBuffers
     for (let n = 0; n < 100; n++) expect(() => read([header(0xf000_0000)])).toThrow(ProtocolError)
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024)

@@ -3,6 +3,7 @@
 import { describe } from 'vitest'
 import { describeAnything } from './hostile/anything.js'
 import { describeBeforeHello } from './hostile/before-hello.js'
+import { describeRows } from './hostile/rows.js'
 import { describeToPrimary } from './hostile/to-primary.js'
 import { describeToWorker } from './hostile/to-worker.js'
 import { TRANSPORTS } from './hostile/village.js'
@@ -10,6 +11,7 @@ import { TRANSPORTS } from './hostile/village.js'
 describe.each(TRANSPORTS)('over $name', (transport) => {
   describeBeforeHello(transport)
   describeToPrimary(transport)
+  describeRows(transport)
   describeToWorker(transport)
   describeAnything(transport, transport.name === 'memory' ? 200 : 50)
 })

@@ -8,6 +8,7 @@ const desk = contract('desk', {
   greet: procedure({ output: z.string(), timeout: 1_000 }),
   store: procedure({ input: z.instanceof(Uint8Array), timeout: 1_000 }),
   news: topic(z.int()),
+  pages: topic(z.instanceof(Uint8Array)),
 })
 
 async function scene() {
@@ -114,6 +115,30 @@ test('what waits for a frozen worker counts: beyond 64 MiB a call is refused, an
   one.thaw()
   await expect.poll(() => tally(calls)).toEqual({ undefined: taken, OVERLOADED: 70 - taken })
   expect(await mesh.primary.client(desk, { to: one.number }).greet()).toBe('from 1')
+})
+
+test('C18: a worker that does not read gets no more publications than wait for it already; nobody else waits', async () => {
+  const { mesh, one, two } = await scene()
+  const got = new Map<number, number>([mesh.primary, one, two].map(({ number }) => [number, 0]))
+  for (const peer of [mesh.primary, one, two])
+    peer.subscribe(desk.pages, () => void got.set(peer.number, (got.get(peer.number) ?? 0) + 1))
+  await settle()
+  await mesh.primary.broadcast(desk.pages, new Uint8Array(1))
+  one.freeze()
+  for (let n = 0; n < 30; n++) {
+    mesh.primary.publish(desk.pages, MEGABYTE)
+    await settle()
+  }
+  expect(Object.fromEntries(got)).toEqual({ 0: 31, 1: 1, 2: 31 })
+  const { outcomes } = await mesh.primary.broadcast(desk.pages, MEGABYTE)
+  const outcome = (number: number) => outcomes.find(({ member }) => member.number === number)
+  expect(outcome(1)).toMatchObject({ status: 'failed', error: { code: 'OVERLOADED' } })
+  expect(outcome(2)?.status).toBe('applied')
+  one.thaw()
+  // What was taken for it arrives when it reads again: 16 MiB that waited, and what was under way.
+  await expect.poll(() => got.get(1)).toBe(1 + 17)
+  await mesh.primary.broadcast(desk.pages, MEGABYTE)
+  expect(Object.fromEntries(got)).toEqual({ 0: 33, 1: 19, 2: 33 })
 })
 
 test('what a killed worker had handed over arrives, and then its end; what a frozen one makes does not', async () => {

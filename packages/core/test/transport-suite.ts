@@ -9,6 +9,7 @@ import { describeClientMiddleware } from './suite/client-middleware.js'
 import { describeConcurrency } from './suite/concurrency.js'
 import { describeDeadlines } from './suite/deadlines.js'
 import { describeDiagnostics } from './suite/diagnostics.js'
+import { describeFloods } from './suite/floods.js'
 import { describeGather } from './suite/gather.js'
 import { describeKeyed } from './suite/keyed.js'
 import { describeLateSchemas } from './suite/late-schemas.js'
@@ -45,6 +46,7 @@ const pairwise = {
   streams: describeStreams,
   'raw bytes': describeRawBytes,
   backpressure: describeBackpressure,
+  floods: describeFloods,
 }
 
 /** Among several. */

@@ -2,6 +2,7 @@
 // the client's own connection, so the headers that describe it stay true.
 
 import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
 import type { ClientFacts } from './wire.js'
 import { REQUEST_ID } from './wire.js'
 
@@ -21,12 +22,11 @@ export interface RequestHeaders {
 
 const FORWARDED = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port']
 
+/** Headers of a request, in both ways that Node gives them. */
+export type HeaderSource = Pick<IncomingMessage, 'headers' | 'rawHeaders'>
+
 /** Says where a request came from, in the headers that proxies use for it. */
-export function forwardedHeaders(
-  req: IncomingMessage,
-  client: ClientFacts,
-  trust: boolean,
-): string[] {
+export function forwardedHeaders(req: HeaderSource, client: ClientFacts, trust: boolean): string[] {
   const { headers, rawHeaders } = req
   const proto = client.encrypted ? 'https' : 'http'
   const host = headers.host ?? ''
@@ -61,4 +61,36 @@ function without(headers: readonly string[], names: readonly string[]): string[]
     if (!names.includes(name.toLowerCase())) kept.push(name, headers[i + 1] as string)
   }
   return kept
+}
+
+const CONNECTION = [
+  'connection',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]
+
+/** Whether a header (its name in lower case) is about an HTTP/1 connection: HTTP/2 allows none of these (RFC 9113, section 8.2.2). */
+export function isConnectionHeader(name: string): boolean {
+  return CONNECTION.includes(name)
+}
+
+/** An HTTP/2 request's headers, as an HTTP/1.1 client would have sent them. */
+export function http1Headers(req: Http2ServerRequest, hasBody: boolean): HeaderSource {
+  const { authority, headers, rawHeaders } = req
+  // It has one of them: nghttp2 sees to that.
+  const host = authority || (headers.host as string)
+  const list = ['Host', host]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    // A client may send each cookie by itself; HTTP/1.1 knows one header of them.
+    if (!name.startsWith(':') && name !== 'host' && name !== 'cookie')
+      list.push(name, rawHeaders[i + 1] as string)
+  }
+  if (headers.cookie !== undefined) list.push('cookie', headers.cookie)
+  // Without either, HTTP/1.1 has no body.
+  if (hasBody && headers['content-length'] === undefined) list.push('Transfer-Encoding', 'chunked')
+  return { headers: { ...headers, host }, rawHeaders: list }
 }

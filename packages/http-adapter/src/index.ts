@@ -1,13 +1,9 @@
 export { type Balancer, leastPending, roundRobin } from './balancer.js'
 export { ListenError, type OnError, UnsupportedNodeError } from './errors.js'
-export {
-  type FrontOptions,
-  type FrontStats,
-  HttpFront,
-  httpFront,
-  type RetryOptions,
-} from './front/front.js'
+export { HttpFront, httpFront } from './front/front.js'
+export type { FrontOptions, FrontStats, RetryOptions } from './front/options.js'
 export type { Trust } from './headers.js'
+export type { UpgradeListener } from './upgrade.js'
 export type { QueueOptions } from './waiting-room.js'
 export { type FetchHandler, type FetchOptions, serveFetch } from './worker/fetch.js'
-export { serveHttp } from './worker/http.js'
+export { type HttpOptions, serveHttp } from './worker/http.js'

@@ -31,7 +31,7 @@ interface ResponseInternals {
   _last: boolean
   _expect_continue: boolean
   _sent100: boolean
-  _keepAliveTimeout: number
+  _keepAliveTimeout: number | undefined
   /** The server has a limit of requests for a connection, and this is the last. */
   maxRequestsOnConnectionReached: boolean
   _closed: boolean
@@ -85,9 +85,9 @@ export function keepsAlive(res: ServerResponse): boolean {
   return res.shouldKeepAlive && !response(res).maxRequestsOnConnectionReached
 }
 
-/** Milliseconds that the server keeps the response's connection when it is idle. */
+/** Milliseconds that the server keeps the response's connection when it is idle. An HTTP/2 server that allows HTTP/1 has no such time. */
 export function keepAliveTimeoutOf(res: ServerResponse): number {
-  return response(res)._keepAliveTimeout
+  return response(res)._keepAliveTimeout ?? 0
 }
 
 /**
@@ -184,6 +184,11 @@ export function completeRequest(req: IncomingMessage, trailers: string[] = []): 
   req.complete = true
   if (trailers.length > 0) request(req)._addHeaderLines(trailers, trailers.length)
   req.push(null)
+}
+
+/** What Node says when a client's connection is gone. */
+export function connectionReset(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ECONNRESET' })
 }
 
 /** Throws away what is left of a body that nobody has begun to read. */

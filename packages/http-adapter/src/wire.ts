@@ -14,6 +14,9 @@ import type { ByteWriter, Encode } from '@clusterwire/core/peer'
 /** The procedure that answers one request. */
 export const REQUEST = 'http.request'
 
+/** The procedure that takes over a connection that a client wants upgraded. Served by workers whose app listens to upgrades. */
+export const UPGRADE = 'http.upgrade'
+
 /** The procedure that is told of the end of a client's connection. Its request is the connection's number, a f64. */
 export const CLOSED = 'http.closed'
 
@@ -41,16 +44,22 @@ export const RequestFlag = {
 export const ResponseFlag = {
   /** The connection is to be closed behind this response, complete or not. */
   last: 1,
+  /** The app has reset the (upgraded) connection. */
+  reset: 2,
 } as const
 
 /** The byte before what a data frame carries. */
 export const Piece = {
-  /** Bytes of the body (of a request), of the head and the body (of a response). */
+  /** Bytes of the body (of a request), of the head and the body (of a response), of either side of an upgraded connection. */
   body: 0,
   /** A whole informational response: 100 Continue, 103 Early Hints. */
   interim: 1,
   /** The trailers of a request, laid out as headers are. */
   trailers: 2,
+  /** From the worker: the app has ended its side of an upgraded connection. */
+  end: 3,
+  /** From the front: an upgraded connection is to come to its end, politely. */
+  goodbye: 4,
 } as const
 
 /** Who is at the other end of a client's connection, and of which. */
@@ -163,6 +172,9 @@ export const encodeBody: Encode<Uint8Array> = (out, bytes) => {
   out.u8(Piece.body)
   out.bytes(bytes)
 }
+
+/** Writes a data frame that is nothing but its first byte. */
+export const encodePieceType: Encode<number> = (out, type) => out.u8(type)
 
 /** Writes the number of a connection. */
 export const encodeNumber: Encode<number> = (out, value) => out.f64(value)

@@ -494,16 +494,6 @@ it('the front answers on a server of one’s own, https too, and the app sees it
   expect(JSON.parse(body)).toEqual({ encrypted: true, authorized: false, url: '/a' })
 })
 
-it('an upgrade is answered with 501', async () => {
-  const { front } = await startCluster(undefined)
-  const server = createHttpServer(front.request).on('upgrade', front.upgrade)
-  onTestFinished(() => void server.close())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
-  expect(await talk(port, upgrade)).toMatch(/^HTTP\/1\.1 501 Not Implemented\r\n/)
-})
-
 it('a server that allows so many requests on a connection closes it behind the last', async () => {
   const { front } = await startCluster(() => (_req, res) => void res.end('ok'))
   const server = createHttpServer(front.request)

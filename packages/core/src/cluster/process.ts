@@ -29,6 +29,17 @@ export function printError(error: unknown, where: string): void {
 }
 
 /**
+ * Whoever reads what this process prints may stop doing so. Node then raises an error that ends the process, unless somebody listens; another
+ * error of its outputs is raised as before.
+ */
+export function outliveReaders(): void {
+  for (const output of [process.stdout, process.stderr])
+    output.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+}
+
+/**
  * What a peer that has a process of its own gets from it.
  *
  * @param callSites whether errors show where a call was made. Default: when NODE_ENV is "development"

@@ -3,7 +3,8 @@
 import { OverloadedError } from '../errors.js'
 import { Flag, type Frame } from '../frames.js'
 import { stampVersion } from '../publication.js'
-import { FLAGS_AT, framesIn } from '../transports/framing.js'
+import { framesIn } from '../transports/frame-reader.js'
+import { FLAGS_AT } from '../transports/framing.js'
 
 /** How much is kept. */
 export interface RetainedLimits {

@@ -1,5 +1,5 @@
-// The primary's switchboard: every link of the cluster ends here. It knows who is there, passes frames on without looking into their
-// bodies, and gives publications to those who listen.
+// The primary's switchboard: every link of the cluster ends here. It knows who is there, and passes frames on without looking into their
+// bodies.
 
 import {
   type ClusterwireError,
@@ -20,19 +20,17 @@ import {
   type Hello,
   type MemberState,
   PRIMARY,
-  type Receivers,
   type Welcome,
 } from '../frames.js'
 import type { Peer } from '../peer.js'
-import { checkPublication, topicOf } from '../publication.js'
 import type { Link } from '../transport.js'
 import type { ByteWriter } from '../transports/bytes.js'
 import { encodeValue } from '../transports/codec.js'
-import { asProtocolError } from '../transports/framing.js'
+import { asProtocolError } from '../transports/frame-reader.js'
 import { createLinkPair } from '../transports/memory.js'
 import { readAnnouncement, readHello, textOf } from './claims.js'
-import { Listeners } from './listeners.js'
-import { type RetainedLimits, RetainedValues } from './retained.js'
+import { FanOut } from './fan-out.js'
+import type { RetainedLimits } from './retained.js'
 import { WayOut } from './way-out.js'
 
 /** What the router tells of one link. */
@@ -57,18 +55,13 @@ const MAX_REQUEST_BACKLOG = 64 * 1024 * 1024
 /** Bytes that may wait for a member at all. */
 const MAX_BACKLOG = 256 * 1024 * 1024
 
-/** Bytes that may wait for a member before publications to it are dropped. */
-const MAX_PUBLICATION_BACKLOG = 16 * 1024 * 1024
-
 /** The switchboard. */
 export class Router {
   readonly #peer: Peer
   readonly #links = new Map<number, Link>()
   /** How many characters each member's procedures have in their names. */
   readonly #announcedText = new Map<number, number>()
-  readonly #listeners = new Listeners()
-  readonly #retained: RetainedValues
-  readonly #onError: RouterOptions['onError']
+  readonly #fanOut: FanOut
   /** The primary's own peer on its way to itself, and to everyone. */
   readonly #toSelf: Link
   readonly #toEveryone: Link
@@ -78,17 +71,22 @@ export class Router {
     peer: (linkTo: (number: number) => Link | undefined, announce: Peer['announce']) => Peer,
     { onError, retained }: RouterOptions = {},
   ) {
-    this.#onError = onError
-    this.#retained = new RetainedValues(retained)
     const [near, far] = createLinkPair()
     this.#toSelf = near
     this.#links.set(PRIMARY, far)
-    this.#toEveryone = new WayOut((frame) => this.#publish(PRIMARY, frame))
+    this.#toEveryone = new WayOut((frame) => this.#fanOut.publish(PRIMARY, frame))
     this.#peer = peer(
       (number) => this.#linkFromPrimary(number),
       (change) => this.#announce({ ...change, number: PRIMARY }),
     )
     this.#peer.directory.add({ number: PRIMARY, id: this.#peer.id, state: 'ready', procedures: [] })
+    this.#fanOut = new FanOut({
+      directory: this.#peer.directory,
+      linkTo: (number) => this.#links.get(number),
+      forward: (number, frame) => this.#forward(number, frame),
+      onError,
+      retained,
+    })
     near.start({ frame: (frame) => this.#deliver(frame), closed() {} })
     far.start({ frame: (frame) => this.#passOn(frame), closed() {} })
   }
@@ -151,7 +149,7 @@ export class Router {
 
   #leave(number: number, why: string, unsent: Iterable<Frame>): void {
     this.#links.delete(number)
-    this.#listeners.forget(number)
+    this.#fanOut.forget(number)
     this.#announcedText.delete(number)
     for (const frame of unsent) this.#returnToSender(frame, lost(number))
     this.#peer.gone(number, why)
@@ -171,7 +169,7 @@ export class Router {
       throw new ProtocolError(`Worker ${from} sent a frame in the name of peer ${frame.from}`)
     if (frame.type === FrameType.announce) this.#announced(from, frame)
     else if (frame.type === FrameType.gone) this.#heard(from, frame)
-    else if (frame.type === FrameType.publish) this.#publish(from, frame)
+    else if (frame.type === FrameType.publish) this.#fanOut.publish(from, frame)
     else if (frame.type < FrameType.open || frame.type === FrameType.receivers)
       throw new ProtocolError(`Worker ${from} sent a frame of type ${frame.type}`)
     else this.#passOn(frame)
@@ -227,7 +225,7 @@ export class Router {
   #announced(number: number, frame: Frame): void {
     const procedures = this.#peer.directory.get(number)?.procedures.size ?? 0
     const text = this.#announcedText.get(number) ?? 0
-    const known = { procedures, text, topics: this.#listeners.topicsOf(number) }
+    const known = { procedures, text, topics: this.#fanOut.topicsOf(number) }
     const change = readAnnouncement(frame, known)
     this.#announcedText.set(number, text + textOf(change.procedures))
     this.#announce({ ...change, number })
@@ -235,85 +233,13 @@ export class Router {
 
   #announce({ subscribe = [], unsubscribe = [], ...change }: Announcement): void {
     const { number } = change
-    for (const topic of subscribe) {
-      this.#listeners.add(topic, number)
-      for (const frame of this.#retained.of(topic)) this.#forward(number, frame)
-    }
-    for (const topic of unsubscribe) this.#listeners.remove(topic, number)
+    for (const topic of subscribe) this.#fanOut.subscribe(topic, number)
+    for (const topic of unsubscribe) this.#fanOut.unsubscribe(topic, number)
     if (change.id === undefined && change.state === undefined && change.procedures === undefined)
       return
     this.#peer.directory.apply(change)
     for (const [other, link] of this.#links)
       if (other !== PRIMARY) send(link, headOf(FrameType.announce, other), encodeValue, change)
-  }
-
-  /**
-   * Gives a publication to all who listen. For one that is awaited, this moment decides who is waited for: whoever is ready now
-   * gets it, and whoever gets ready later does so after it.
-   */
-  #publish(from: number, frame: Frame): void {
-    checkPublication(frame)
-    const topic = topicOf(frame)
-    if ((frame.flags & Flag.retain) !== 0 && !this.#keep(topic, from, frame)) return
-    const listeners = this.#listeners.of(topic)
-    const lagging = [...listeners].filter((number) => this.#lags(number))
-    if ((frame.flags & Flag.acknowledge) !== 0)
-      this.#tellReceivers(from, frame.id, { listeners, lagging })
-    for (const number of listeners)
-      if (!lagging.includes(number)) this.#links.get(number)?.forward(frame)
-  }
-
-  /** Whether so much waits for a member already that publications would pile up without bound. */
-  #lags(number: number): boolean {
-    return (this.#links.get(number)?.queued ?? 0) > MAX_PUBLICATION_BACKLOG
-  }
-
-  #tellReceivers(
-    publisher: number,
-    id: number,
-    { listeners, lagging }: { listeners: ReadonlySet<number>; lagging: readonly number[] },
-  ): void {
-    const link = this.#links.get(publisher)
-    if (link === undefined) return
-    // One that is still booting gets the publication too, but may take long to answer.
-    const settled = this.#peer.directory
-      .all()
-      .filter(({ state }) => state !== 'joined')
-      .map(({ number }) => number)
-    const listening = settled.filter((number) => listeners.has(number))
-    const receivers: Receivers = {
-      sent: listening.filter((number) => !lagging.includes(number)),
-      deaf: settled.filter((number) => number !== PRIMARY && !listeners.has(number)),
-      lagging: listening.filter((number) => lagging.includes(number)),
-    }
-    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
-  }
-
-  /**
-   * Keeps a retained value; what can't be kept is not sent either, or those who subscribe later would never learn of it. Whether it was
-   * kept.
-   *
-   * @throws OverloadedError to the primary's own publisher. A worker gets it in its receipt, as what became of it at the primary
-   */
-  #keep(topic: string, from: number, frame: Frame): boolean {
-    try {
-      this.#retained.keep(topic, frame)
-      return true
-    } catch (error) {
-      if (from === PRIMARY) throw error
-      if ((frame.flags & Flag.acknowledge) === 0) this.#onError?.(error, topic)
-      else this.#refuse(from, frame.id, error as OverloadedError)
-      return false
-    }
-  }
-
-  #refuse(publisher: number, id: number, error: OverloadedError): void {
-    const link = this.#links.get(publisher)
-    if (link === undefined) return
-    const receivers: Receivers = { sent: [PRIMARY], deaf: [], lagging: [] }
-    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
-    const head = { ...headOf(FrameType.applied, publisher), id }
-    send(link, head, encodeValue, describeError(error))
   }
 }
 

@@ -12,7 +12,7 @@ import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
 import { CRASHED, ORPHANED } from './exit.js'
 import { LINK_ENV, WATCHDOG_ENV } from './fork.js'
-import { atMost, printError, surroundings } from './process.js'
+import { atMost, outliveReaders, printError, surroundings } from './process.js'
 import { joinOver } from './uplink.js'
 import { createMeter } from './vitals.js'
 import { startWatchdog } from './watchdog.js'
@@ -102,6 +102,7 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   delete process.env[WATCHDOG_ENV]
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it. And a closed terminal ends no worker.
   process.on('SIGINT', () => {}).on('SIGHUP', () => {})
+  outliveReaders()
   if (watchdogFd) startWatchdog({ fd: watchdogFd, onError })
   const link = new SocketLink(fd, maxFrameBytes)
   let worker: ClusterWorker | undefined
@@ -209,15 +210,26 @@ export class ClusterWorker extends ClusterPeer {
     const told = this.#primary.failing({ error: text.slice(0, 1_000) })
     await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
     // What was answered last may stand in the link's buffer still.
-    const link = this.peer.linkToEveryone()
-    await atMost(CRASH_GRACE, new Promise<void>((resolve) => link.flush(resolve)))
+    await atMost(CRASH_GRACE, this.#sent())
     process.exit(CRASHED)
   }
 
   async #drain(graceMs: number): Promise<void> {
     this.#drains++
-    this.#drained ??= this.runDrainHooks().then(() => this.peer.quiet(() => this.#drains))
+    this.#drained ??= this.#finish()
     await atMost(graceMs, this.#drained)
     this.#drains--
+  }
+
+  async #finish(): Promise<void> {
+    await this.runDrainHooks()
+    await this.peer.quiet(() => this.#drains)
+    // The word that all is done would overtake the streams' last data, and then the primary ends the link.
+    await this.#sent()
+  }
+
+  /** Resolves when all that this worker has sent is out of its process. */
+  #sent(): Promise<void> {
+    return new Promise((sent) => this.peer.linkToEveryone().flush(sent))
   }
 }

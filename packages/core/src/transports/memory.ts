@@ -4,7 +4,8 @@
 import type { Frame, FrameHead } from '../frames.js'
 import type { Link, LinkEvents } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { asProtocolError, type FrameBuffer, FrameReader } from './framing.js'
+import { FrameReader } from './frame-reader.js'
+import type { FrameBuffer } from './framing.js'
 import { Lanes } from './lanes.js'
 
 /** What a socketpair takes in before its other end has read anything. Measured on Linux with Node 20. */
@@ -125,7 +126,7 @@ export class MemoryLink implements Link {
     try {
       this.#reader.push(bytes, this.#deliver)
     } catch (error) {
-      this.#end(asProtocolError(error))
+      this.#end(this.#reader.blame(error))
     }
   }
 

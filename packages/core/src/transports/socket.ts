@@ -4,14 +4,21 @@ import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Frame, FrameHead } from '../frames.js'
 import type { Link, LinkEvents } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { asProtocolError, type FrameBuffer, FrameReader } from './framing.js'
+import { FrameReader } from './frame-reader.js'
+import type { FrameBuffer } from './framing.js'
 import { Lanes } from './lanes.js'
 
 /** How much stream data is handed to the socket at once: what a small frame made meanwhile has to wait for. */
 const BULK_BYTES = 128 * 1024
 
-/** What a read takes in at once. */
+/** What a read takes in at once. Node's own sockets read as much. */
 const READ_BYTES = 64 * 1024
+
+/**
+ * How much one socket may say in one turn of the event loop. Node alone goes on for 2 MiB as long as there is more, and every other link waits: 50 000
+ * small frames, a tenth of a second.
+ */
+const TURN_BYTES = 256 * 1024
 
 /**
  * How many small frames leave in one write. Fewer would cost a system call for little; more would let the other side, and its core of the
@@ -40,6 +47,8 @@ export class SocketLink implements Link {
   #scheduled = false
   /** Frames that have come since the last flush. */
   #batch = 0
+  /** Bytes of full reads, one right after the other. */
+  #taken = 0
   /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
   /** To be told when nothing waits, neither here nor in the socket. */
@@ -98,8 +107,11 @@ export class SocketLink implements Link {
       try {
         this.#reader.push(chunk, deliver)
       } catch (error) {
-        this.destroy(asProtocolError(error))
+        this.destroy(this.#reader.blame(error))
       }
+      // A read that is not full has taken all there was: this turn's last.
+      if (chunk.length < READ_BYTES) this.#taken = 0
+      else this.#pace()
     }
     if (this.#readsItself) this.#socket.resume()
     else this.#socket.on('data', this.#read)
@@ -133,6 +145,15 @@ export class SocketLink implements Link {
     this.#reason ??= reason
     this.#socket.destroy()
     this.#end()
+  }
+
+  /** Lets the other sockets have their turn after so many bytes. */
+  #pace(): void {
+    this.#taken += READ_BYTES
+    if (this.#taken < TURN_BYTES) return
+    this.#taken = 0
+    this.#socket.pause()
+    setImmediate(() => this.#socket.resume())
   }
 
   #open(fd: number): Socket {

@@ -9,7 +9,8 @@ import { type Frame, type FrameHead, FrameType, PROTOCOL_VERSION } from '../../s
 import { Peer } from '../../src/peer.js'
 import type { Link } from '../../src/transport.js'
 import { encodeValue } from '../../src/transports/codec.js'
-import { FrameBuffer, FrameReader } from '../../src/transports/framing.js'
+import { FrameReader } from '../../src/transports/frame-reader.js'
+import { FrameBuffer } from '../../src/transports/framing.js'
 import { createLinkPair } from '../../src/transports/memory.js'
 import { SocketLink } from '../../src/transports/socket.js'
 import { lab } from '../fixtures/lab.js'
@@ -170,6 +171,8 @@ export class Villain {
   readonly received: { type: number; id: number; from: number; body: Buffer }[] = []
   /** Its side has seen the link's end. */
   ended = false
+  /** Bytes that it has sent. */
+  sent = 0
   /** Why the link has ended, as the primary sees it. */
   reason: Failed | undefined
   readonly #outlaw: Outlaw
@@ -213,6 +216,7 @@ export class Villain {
 
   /** Puts bytes on the wire as they are. */
   raw(bytes: Buffer): void {
+    this.sent += bytes.length
     this.#outlaw.write(bytes)
   }
 

@@ -36,7 +36,7 @@ export function describeBackpressure(stage: Stage): void {
     expect(ahead).toBeLessThanOrEqual(IN_FLIGHT)
   })
 
-  test('a reader that stops holds its producer for good; nothing else on the link waits', async () => {
+  test('C17: a reader that stops holds its producer for good; nothing else on the link waits', async () => {
     let produced = 0
     const { caller, target } = await openPair(stage, {
       async *pieces({ size }) {

@@ -51,7 +51,7 @@ export function describeDeadlines(stage: Stage): void {
     expect(deadline).toBe(1_250)
   })
 
-  test('an answer that comes too late is dropped and counted, and taken for no other’s', async () => {
+  test('C14: an answer that comes too late is dropped and counted, and taken for no other’s', async () => {
     const clock = new ManualClock()
     const started = deferred()
     const answer = deferred<string>()

@@ -8,7 +8,7 @@ import { allReady, failureOf, ManualClock } from '../support.js'
 import { openPair, type Stage } from './scene.js'
 
 export function describeRefusals(stage: Stage): void {
-  test('input that does not fit is refused with the procedure, the field and the reason; the handler never runs', async () => {
+  test('C8: input that does not fit is refused with the procedure, the field and the reason; the handler never runs', async () => {
     const greet = vi.fn()
     const { caller, target } = await openPair(stage, { greet })
     const error = await failureOf(caller.client(lab, target).greet({ name: 'Ada', times: -1 }))
@@ -68,7 +68,7 @@ export function describeRefusals(stage: Stage): void {
     expect(output.message).toMatch(/versions\.give: .*age: .*number/)
   })
 
-  test('output that does not fit is refused with the procedure, the field and the reason', async () => {
+  test('C9: output that does not fit is refused with the procedure, the field and the reason', async () => {
     const { caller, target } = await openPair(stage, {
       greet: () => ({ text: 'hello', by: 'me' as unknown as number }),
     })
@@ -98,7 +98,7 @@ export function describeRefusals(stage: Stage): void {
     expect(error.message).toContain('later[0]')
   })
 
-  test('a message that is too large is refused at the sender; the link goes on', async () => {
+  test('C5: a message that is too large is refused at the sender, with its size; the link goes on', async () => {
     const { caller, target } = await openPair(stage, {}, { limit: 64 * 1024 })
     const client = caller.client(lab, target)
     const error = await failureOf(client.anything(new Uint8Array(100_000)))
@@ -140,5 +140,19 @@ export function describeRefusals(stage: Stage): void {
     const error = await failureOf(caller.client(unserved, target).nothing())
     expect(error).toMatchObject({ code: 'UNIMPLEMENTED', procedure: 'unserved.nothing' })
     expect(error.message).toContain('unserved.nothing')
+  })
+
+  test('C11: a procedure that is not served is UNIMPLEMENTED at once, with what is served instead', async () => {
+    // Time stands still: no timeout can be what settles it.
+    const { caller, target } = await openPair(stage, {}, { clock: new ManualClock() })
+    const renamed = contract('lab', { greetings: procedure() })
+    const error = await failureOf(caller.client(renamed, target).greetings())
+    expect(error).toMatchObject({ code: 'UNIMPLEMENTED', procedure: 'lab.greetings' })
+    expect(error.message).toMatch(/\(but lab\.greet, lab\.anything, .*\)/)
+    const moved = contract('office', { Greet: procedure() })
+    expect((await failureOf(caller.client(moved, target).Greet())).message).toContain(
+      '(but lab.greet)',
+    )
+    expect(caller.pending).toBe(0)
   })
 }

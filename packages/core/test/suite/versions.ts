@@ -176,7 +176,7 @@ export function describeVersions(createLinks: CreateLinks): void {
     expect(error.message).toContain('another input: age: ')
   })
 
-  test('each caller goes to its own version while that is there, and to the other when it is not', async () => {
+  test('C10: each caller goes to its own version while that is there, and to the other when it is not', async () => {
     const [old, next] = [
       contract('people', { put: procedure({ output: age }) }),
       contract('people', { put: procedure({ output: age, input: age.optional() }) }),

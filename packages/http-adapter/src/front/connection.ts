@@ -1,11 +1,11 @@
 // A client's connection, as the front keeps it: who is at its other end, which workers know it, and what runs on it. One listener per
 // connection tells of its end, instead of one per request.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { EventEmitter } from 'node:events'
+import type { ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Member, Peer } from '@clusterwire/core/peer'
-import { keepAliveTimeoutOf } from '../node-internals.js'
 import { CLOSED, type ClientFacts, encodeNumber } from '../wire.js'
 
 /** What runs on a connection. */
@@ -14,21 +14,40 @@ export interface OnConnection {
   abandon(): void
 }
 
-const connection = Symbol('clusterwire.connection')
-type Marked = Socket & { [connection]?: ClientConnection }
+const connection: unique symbol = Symbol('clusterwire.connection')
+/** What lives as long as a client's connection does. */
+type Carrier = (Socket | ServerHttp2Session) & { [connection]?: ClientConnection }
 
 /** Numbers are never used twice, by whichever front: workers know connections by them. */
 let lastNumber = 0
 
-/** The connection that a request came by. */
+/**
+ * The connection that a request came by.
+ *
+ * @param keepAliveTimeout milliseconds that the server keeps it when it is idle
+ */
 export function connectionOf(
   peer: Peer,
-  req: IncomingMessage,
-  res: ServerResponse,
+  socket: Socket,
+  keepAliveTimeout: number,
 ): ClientConnection {
-  const socket = req.socket as Marked
-  socket[connection] ??= new ClientConnection(peer, socket, keepAliveTimeoutOf(res))
-  return socket[connection]
+  const carrier = socket as Carrier
+  carrier[connection] ??= new ClientConnection(peer, { carrier, socket, keepAliveTimeout })
+  return carrier[connection]
+}
+
+/** The connection of an HTTP/2 session, which is all that its streams know of it. */
+export function connectionOfSession(peer: Peer, session: ServerHttp2Session): ClientConnection {
+  const carrier = session as Carrier
+  const socket = session.socket as Socket
+  carrier[connection] ??= new ClientConnection(peer, { carrier, socket, keepAliveTimeout: 0 })
+  return carrier[connection]
+}
+
+interface Origin {
+  readonly carrier: Carrier
+  readonly socket: Socket
+  readonly keepAliveTimeout: number
 }
 
 /** A client's connection. */
@@ -55,7 +74,7 @@ export class ClientConnection implements ClientFacts {
   /** The workers that keep something about it. */
   readonly #knownTo = new Set<Member>()
 
-  constructor(peer: Peer, socket: Socket, keepAliveTimeout: number) {
+  constructor(peer: Peer, { carrier, socket, keepAliveTimeout }: Origin) {
     const tls = socket as Partial<TLSSocket> & { readonly servername?: string | false }
     this.#peer = peer
     this.#name = `${peer.id.slice(0, 10)}-${this.number.toString(36)}`
@@ -68,7 +87,8 @@ export class ClientConnection implements ClientFacts {
     this.alpnProtocol = tls.alpnProtocol || ''
     this.servername = tls.servername || ''
     this.keepAliveTimeout = keepAliveTimeout
-    socket.once('close', () => this.#closed())
+    // Both have the event; their types do not agree on its listeners.
+    ;(carrier as EventEmitter).once('close', () => this.#closed())
   }
 
   add(request: OnConnection): void {

@@ -7,8 +7,10 @@
 //
 // A lost worker's request goes to another one only when that can do no harm: it certainly was not begun, or its method is idempotent,
 // no byte of its response has gone out, and its body is still held.
+//
+// How its response reaches the client is left to whoever extends this: http1.ts, http2.ts, tunnel.ts.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { type ClusterwireError, WorkerLostError } from '@clusterwire/core'
 import type {
   CallerEvents,
@@ -18,25 +20,15 @@ import type {
   OutgoingExchange,
   Peer,
 } from '@clusterwire/core/peer'
-import { dataBytes } from '@clusterwire/core/peer'
 import { ask, type Balancer } from '../balancer.js'
 import type { OnError } from '../errors.js'
 import type { RequestHeaders } from '../headers.js'
-import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
 import type { Waiting, WaitingRoom } from '../waiting-room.js'
-import {
-  encodeRequest,
-  isIdempotent,
-  Piece,
-  REQUEST,
-  RequestFlag,
-  type RequestToSend,
-  ResponseFlag,
-} from '../wire.js'
+import { encodeRequest, isIdempotent, RequestFlag, type RequestToSend } from '../wire.js'
 import type { ClientConnection, OnConnection } from './connection.js'
-import { type Refusal, Refusals, refuse } from './refusal.js'
-import { cutResponse, RelayedStream, relayWhole } from './relay.js'
-import { collect, hasBody, isSmall, Upload } from './upload.js'
+import { type Refusal, Refusals } from './refusal.js'
+import type { Range } from './relay.js'
+import { collect, type Source, Upload } from './upload.js'
 
 /** What a request needs of its front. */
 export interface FrontDesk {
@@ -49,7 +41,8 @@ export interface FrontDesk {
   readonly closing: boolean
   readonly counters: Counters
   readonly onError: OnError
-  /** A request is over. */
+  /** A request begins; and one is over. */
+  entered(): void
   settled(): void
 }
 
@@ -70,14 +63,17 @@ export interface Counters {
 /** Where a request comes from, and what the app is to see of it. */
 export interface Arrival extends RequestHeaders {
   readonly req: IncomingMessage
-  readonly res: ServerResponse
   readonly connection: ClientConnection
+  /** `RequestFlag`s, those of the connection included. */
+  readonly flags: number
 }
 
+/** What comes behind a request's head: nothing; so little that it goes with the head; or more, which follows as the worker takes it. */
+export type Content = 'none' | 'small' | 'stream'
+
 /** A request. */
-export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnection {
+export abstract class Forward implements RequestToSend, CallerEvents, Waiting, OnConnection {
   readonly req: IncomingMessage
-  readonly res: ServerResponse
   readonly client: ClientConnection
   readonly connection: number
   readonly method: string
@@ -86,12 +82,11 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   readonly requestId: string
   flags: number
   body: Uint8Array | undefined
-  readonly #desk: FrontDesk
+  protected readonly desk: FrontDesk
   /** Most requests have no body, or a small one. */
-  #upload: Upload | undefined
-  #exchange: OutgoingExchange | undefined
-  /** Most responses come in one piece. */
-  #stream: RelayedStream | undefined
+  protected upload: Upload | undefined
+  /** Where it runs; undefined while it has no worker. */
+  protected exchange: OutgoingExchange | undefined
   /** The worker has said that the app was given the request. */
   #begun = false
   /** Workers that were lost with this request. */
@@ -100,52 +95,65 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   #casualties = 0
   #over = false
 
-  constructor(desk: FrontDesk, { req, res, connection, headers, requestId }: Arrival) {
-    this.#desk = desk
+  constructor(desk: FrontDesk, { req, connection, headers, requestId, flags }: Arrival) {
+    this.desk = desk
     this.req = req
-    this.res = res
     this.client = connection
     this.connection = connection.number
     this.method = req.method as string
     this.url = req.url as string
     this.headers = headers
     this.requestId = requestId
-    this.flags = flagsOf(req, res, connection)
+    this.flags = flags
   }
+
+  /** The procedure that answers it. */
+  protected abstract get procedure(): string
+  protected abstract get content(): Content
+  /** Where its body is read from. */
+  protected abstract get source(): Source
+  /** Whether part of the response has gone out. */
+  protected abstract get answering(): boolean
+  /** A data frame of the response came, whose bytes are to be given back. */
+  protected abstract passOn(frame: Frame, exchange: OutgoingExchange): void
+  /** The response is complete with these bytes. `flags`: `ResponseFlag`s. What this throws, the link that brought them hears. */
+  protected abstract complete(rest: Range, flags: number): void
+  /** Ends the response in the middle, so that nobody can take it for complete. */
+  protected abstract cut(): void
+  /** Answers instead of a worker. */
+  protected abstract answer(refusal: Refusal): void
 
   begin(): void {
     this.client.add(this)
-    this.#desk.peer.retries.deposit()
-    if (!hasBody(this.req)) this.#seek()
-    else if (isSmall(this.req))
-      collect(this.req, (body) => {
+    this.desk.peer.retries.deposit()
+    const { content } = this
+    if (content === 'small')
+      return collect(this.source, (body) => {
         this.body = body
         this.#seek()
       })
-    else {
-      this.#upload = new Upload(this.req)
-      this.#seek()
-    }
+    if (content === 'stream') this.upload = new Upload(this.source)
+    this.#seek()
   }
 
   proceed(): boolean {
     const candidate = this.#choose()
     if (candidate === undefined) return this.#over
-    if (this.#desk.room.size > 0) this.#desk.room.delete(this)
+    if (this.desk.room.size > 0) this.desk.room.delete(this)
     this.#open(candidate)
     return true
   }
 
   expire(): void {
-    this.#refuse(Refusals.noWorker)
+    this.refuse(Refusals.noWorker)
   }
 
   abandon(): void {
     if (this.#over) return
-    const exchange = this.#exchange
-    this.#desk.counters.abandoned++
-    this.#desk.room.delete(this)
-    this.#settle()
+    const exchange = this.exchange
+    this.desk.counters.abandoned++
+    this.desk.room.delete(this)
+    this.settle()
     exchange?.abandon()
   }
 
@@ -154,72 +162,76 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
   }
 
   data(frame: Frame): void {
-    const { bytes, body, end } = frame
-    const exchange = this.#exchange as OutgoingExchange
+    const exchange = this.exchange as OutgoingExchange
     // An event stream may stay for hours: it must not make its worker look busy.
     exchange.uncount()
-    if (bytes[body] === Piece.interim) {
-      writeInterim(this.res, bytes.toString('latin1', body + 1, end))
-      exchange.consumed(dataBytes(frame))
-    } else {
-      this.#stream ??= new RelayedStream(this.res, this.#desk.closing)
-      this.#stream.take(exchange, frame, body + 1)
-    }
+    this.passOn(frame, exchange)
+    if (this.answering) this.upload?.release()
   }
 
   reply({ bytes, body, end }: Frame): void {
-    const flags = bytes[body] as number
-    const { closing } = this.#desk
-    const last = closing || (flags & ResponseFlag.last) !== 0
-    const rest = { bytes, start: body + 1, end }
-    const stream = this.#stream
-    this.#settle()
+    this.settle()
     try {
-      if (stream === undefined) relayWhole(this.res, rest, { last, closing })
-      else stream.end(rest, last)
+      this.complete({ bytes, start: body + 1, end }, bytes[body] as number)
     } catch (error) {
       // The client must not wait for the rest. The link that brought the answer is to hear of it.
-      this.#desk.counters.cut++
-      cutResponse(this.res)
+      this.desk.counters.cut++
+      this.cut()
       throw error
     }
   }
 
   error(error: ClusterwireError): void {
     if (this.#over) return
-    const exchange = this.#exchange
-    this.#exchange = undefined
-    this.#upload?.detach()
+    const exchange = this.exchange
+    this.exchange = undefined
+    this.upload?.detach()
     exchange?.abandon()
-    if (this.#stream !== undefined) return this.#cut()
-    if (!this.#mayRetry(error)) return this.#refuse(this.#refusalFor(error))
-    this.#desk.counters.retried++
+    if (this.answering) return this.#breakOff()
+    if (!this.#mayRetry(error)) return this.refuse(this.#refusalFor(error))
+    this.desk.counters.retried++
     if (exchange !== undefined) this.#lost = new Set(this.#lost).add(exchange.member)
     this.#seek()
   }
 
   drain(): void {
-    this.#upload?.drain()
+    this.upload?.drain()
+  }
+
+  /** Answers instead of a worker, and is over. */
+  protected refuse(refusal: Refusal): void {
+    if (this.#over) return
+    this.desk.counters.refused++
+    this.desk.room.delete(this)
+    this.settle()
+    this.answer(refusal)
+  }
+
+  /** It is over. */
+  protected settle(): void {
+    this.#over = true
+    this.client.remove(this)
+    this.upload?.discard()
+    this.desk.settled()
   }
 
   #seek(): void {
     if (this.#over) return
-    const { room } = this.#desk
+    const { room } = this.desk
     if (room.size === 0 && this.proceed()) return
-    if (!room.add(this)) this.#refuse(Refusals.overloaded)
+    if (!room.add(this)) this.refuse(Refusals.overloaded)
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */
   #choose(): Candidate | undefined {
-    const { peer, balancer, room, onError } = this.#desk
-    const ready = peer.directory.candidates(REQUEST)
+    const { peer, balancer, onError } = this.desk
+    const ready = peer.directory.candidates(this.procedure)
     const candidates = this.#lost ? ready.filter(({ member }) => !this.#lost?.has(member)) : ready
     if (candidates.length === 0) return undefined
     try {
       return ask({ balancer, candidates, request: this.req })
     } catch (error) {
-      room.delete(this)
-      this.#refuse(Refusals.unrouted)
+      this.refuse(Refusals.unrouted)
       onError(error, 'balance.choose()')
       return undefined
     }
@@ -230,21 +242,22 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     if (introduce) this.flags |= RequestFlag.introduces
     else this.flags &= ~RequestFlag.introduces
     this.#begun = false
+    const { procedure } = this
     try {
-      const exchange = this.#desk.peer.open<RequestToSend>({
+      const exchange = this.desk.peer.open<RequestToSend>({
         member,
         ref,
-        procedure: REQUEST,
+        procedure,
         encode: encodeRequest,
         input: this,
         timeout: 0,
-        upload: this.#upload !== undefined,
+        upload: this.upload !== undefined,
         events: this,
       })
       if (exchange.over) return // Its loss was told from within, and has been dealt with.
-      this.#exchange = exchange
+      this.exchange = exchange
       if ((this.flags & RequestFlag.single) === 0) this.client.introducedTo(member)
-      this.#upload?.sendTo(exchange)
+      this.upload?.sendTo(exchange)
     } catch (error) {
       this.error(error as ClusterwireError)
     }
@@ -252,11 +265,11 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
 
   #mayRetry(error: ClusterwireError): boolean {
     if (!(error instanceof WorkerLostError)) return false
-    if (this.#upload !== undefined && !this.#upload.repeatable) return false
+    if (this.upload !== undefined && !this.upload.repeatable) return false
     if (error.started === 'no') return true
     if (!isIdempotent(this.method)) return !this.#begun
     this.#casualties++
-    return this.#casualties <= this.#desk.retries && this.#desk.peer.retries.withdraw()
+    return this.#casualties <= this.desk.retries && this.desk.peer.retries.withdraw()
   }
 
   #refusalFor({ code }: ClusterwireError): Refusal {
@@ -272,33 +285,14 @@ export class Forward implements RequestToSend, CallerEvents, Waiting, OnConnecti
     }
   }
 
-  #refuse(refusal: Refusal): void {
-    if (this.#over) return
-    this.#desk.counters.refused++
-    this.#settle()
-    refuse(this, refusal)
-  }
-
-  #cut(): void {
-    this.#desk.counters.cut++
-    this.#settle()
-    cutResponse(this.res)
-  }
-
-  #settle(): void {
-    this.#over = true
-    this.client.remove(this)
-    this.#upload?.discard()
-    this.#desk.settled()
+  #breakOff(): void {
+    this.desk.counters.cut++
+    this.settle()
+    this.cut()
   }
 }
 
-function flagsOf(req: IncomingMessage, res: ServerResponse, client: ClientConnection): number {
-  let flags = keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
-  if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
-  if (client.encrypted) flags |= RequestFlag.encrypted
-  if (client.authorized) flags |= RequestFlag.authorized
-  if (req.headers.expect === undefined) return flags
-  if (awaitsContinue(res)) return flags | RequestFlag.awaitsContinue
-  return /100-continue/i.test(req.headers.expect) ? flags : flags | RequestFlag.expects
+/** What a connection says of each request on it. */
+export function flagsOfConnection({ encrypted, authorized }: ClientConnection): number {
+  return (encrypted ? RequestFlag.encrypted : 0) | (authorized ? RequestFlag.authorized : 0)
 }

@@ -1,55 +1,28 @@
 // The front: the primary's HTTP side. It takes requests in and gives each to a worker.
 
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
 import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
-import type { Peer } from '@clusterwire/core/peer'
-import { type Balancer, leastPending } from '../balancer.js'
-import { type OnError, printError } from '../errors.js'
-import { forwardedHeaders, type RequestHeaders, type Trust, withoutRequestId } from '../headers.js'
-import { assertInternals } from '../node-internals.js'
-import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
-import { REQUEST, REQUEST_ID } from '../wire.js'
-import { type ClientConnection, connectionOf } from './connection.js'
-import { type Counters, Forward, type FrontDesk } from './forward.js'
+import {
+  forwardedHeaders,
+  type HeaderSource,
+  http1Headers,
+  type RequestHeaders,
+  type Trust,
+  withoutRequestId,
+} from '../headers.js'
+import { assertInternals, keepAliveTimeoutOf } from '../node-internals.js'
+import type { UpgradeListener } from '../upgrade.js'
+import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
+import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
+import { Desk } from './desk.js'
+import { Http1Forward, http1Flags } from './http1.js'
+import { Http2Forward, hasHttp2Body } from './http2.js'
+import type { FrontOptions, FrontStats } from './options.js'
 import { OwnServer } from './own-server.js'
-import { Refusals, refuse } from './refusal.js'
-
-/** How a front works. */
-export interface FrontOptions {
-  /** Who gets each request. Default `leastPending()` */
-  readonly balance?: Balancer
-  /** Where requests wait while no worker is ready. */
-  readonly queue?: QueueOptions
-  /** What happens to a request whose worker dies. */
-  readonly retry?: RetryOptions
-  /** Whether clients are proxies of ours, whose `X-Forwarded-*` and `X-Request-Id` are true. Default: these headers pass through */
-  readonly trust?: Trust
-  /** Milliseconds that `close()` gives running requests before it ends their connections. Default 10 000 */
-  readonly grace?: number
-  /** Options of the servers that `listen` makes: timeouts, header sizes. Default: Node's */
-  readonly server?: ServerOptions
-  /** Gets what `balance` throws: the request is refused, and nothing else. Default: prints it on stderr */
-  readonly onError?: OnError
-}
-
-/** How often a request is tried. What certainly was not begun is always given to another worker. */
-export interface RetryOptions {
-  /** How often an idempotent request that may have been begun is given to another worker. 0 for never. Default 1 */
-  readonly idempotent?: number
-}
-
-/** What a front is doing, and has done. */
-export interface FrontStats extends Readonly<Counters> {
-  /** Requests that are not answered, the waiting ones included. */
-  readonly active: number
-  /** Requests that wait for a worker. */
-  readonly waiting: number
-  /** The workers that take requests, and how many of them each has not answered. */
-  readonly workers: readonly { readonly number: number; readonly pending: number }[]
-}
+import { Tunnel } from './tunnel.js'
 
 /**
  * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
@@ -64,15 +37,27 @@ export function httpFront(primary: ClusterPeer, options: FrontOptions = {}): Htt
 
 /** A front. Made by {@link httpFront}. */
 export class HttpFront {
-  /** Answers a request: a listener for a server of one's own, for its events `request`, `checkContinue` and `checkExpectation`. */
-  readonly request: (req: IncomingMessage, res: ServerResponse) => void
-  /** Answers an upgrade, which is not supported yet, with 501: a listener for a server of one's own. */
-  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /**
+   * Answers a request: a listener for a server of one's own, of `node:http`, `node:https` or `node:http2`, for its events `request`,
+   * `checkContinue` and `checkExpectation`.
+   */
+  readonly request: (
+    req: IncomingMessage | Http2ServerRequest,
+    res: ServerResponse | Http2ServerResponse,
+  ) => void
+  /**
+   * Connects a client that wants an upgrade, to WebSocket or anything else, with a worker whose app listens to upgrades: a listener for a
+   * server of one's own, for its event `upgrade`. Where no app does, it answers as if nobody had listened here: as an ordinary
+   * request, except one with a body, which gets 501.
+   */
+  readonly upgrade: UpgradeListener
   readonly #desk: Desk
   readonly #trust: Trust
   readonly #grace: number
   readonly #serverOptions: ServerOptions
   readonly #servers = new Set<OwnServer>()
+  /** Whether the workers' app listens to upgrades; while that is not known, they wait for it as all requests do. */
+  #upgrades = true
   #closing: Promise<void> | undefined
 
   constructor(primary: ClusterPeer, options: FrontOptions) {
@@ -81,9 +66,14 @@ export class HttpFront {
     this.#trust = trust
     this.#grace = grace
     this.#serverOptions = server
-    this.request = (req, res) => this.#request(req, res)
-    this.upgrade = (_req, socket) => refuseUpgrade(socket)
+    this.request = (req, res) =>
+      req.httpVersionMajor > 1
+        ? this.#requestHttp2(req as Http2ServerRequest, res as Http2ServerResponse)
+        : this.#request(req as IncomingMessage, res as ServerResponse)
+    this.upgrade = (req, socket, head) => this.#upgrade(req, socket as Socket, head)
     primary.onDrain(() => this.close())
+    primary.peer.directory.onChange(() => this.#learn())
+    this.#learn()
   }
 
   /**
@@ -93,7 +83,8 @@ export class HttpFront {
    */
   async listen(port: number, host?: string): Promise<AddressInfo> {
     this.#assertOpen()
-    const server = new OwnServer(this.#serverOptions, this.request)
+    const server = new OwnServer(this.#serverOptions, this)
+    server.upgrades = this.#upgrades
     this.#servers.add(server)
     try {
       const address = await server.listen(port, host)
@@ -107,19 +98,20 @@ export class HttpFront {
 
   /** What it is doing now, and counts since it was made. */
   stats(): FrontStats {
-    const { counters, active, room, peer } = this.#desk
+    const { counters, active, room, peer, tunnels } = this.#desk
     const workers = peer.directory.candidates(REQUEST).map(({ member }) => member)
     return {
       ...counters,
       active,
+      upgraded: tunnels.size,
       waiting: room.size,
       workers: workers.map(({ number, pending }) => ({ number, pending })),
     }
   }
 
   /**
-   * Stops listening, lets running requests finish and closes their connections behind them. Resolves when no connection is left, by
-   * force when the grace is over. Calling it again returns the same promise.
+   * Stops listening, lets running requests finish and closes their connections behind them; upgraded connections are brought to their
+   * end by their workers. Resolves when no connection is left, by force when the grace is over. Calling it again returns the same promise.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -128,6 +120,7 @@ export class HttpFront {
 
   async #close(): Promise<void> {
     this.#desk.closing = true
+    for (const tunnel of this.#desk.tunnels) tunnel.goodbye()
     const servers = [...this.#servers]
     const closed = servers.map((server) => server.close())
     const force = setTimeout(() => {
@@ -146,18 +139,45 @@ export class HttpFront {
   #request(req: IncomingMessage, res: ServerResponse): void {
     const desk = this.#desk
     desk.counters.requests++
-    if (req.httpVersionMajor > 1) {
-      desk.counters.refused++
-      return refuse({ req, res, requestId: '' }, Refusals.version)
-    }
-    const connection = connectionOf(desk.peer, req, res)
+    const connection = connectionOf(desk.peer, req.socket, keepAliveTimeoutOf(res))
     const { headers, requestId } = this.#headers(req, connection)
     if (desk.closing) res.shouldKeepAlive = false
-    desk.active++
-    new Forward(desk, { req, res, connection, headers, requestId }).begin()
+    desk.entered()
+    const flags = http1Flags(req, res, connection)
+    new Http1Forward(desk, { req, res, connection, headers, requestId, flags }).begin()
   }
 
-  #headers(req: IncomingMessage, connection: ClientConnection): RequestHeaders {
+  #requestHttp2(req: Http2ServerRequest, res: Http2ServerResponse): void {
+    const desk = this.#desk
+    const { session } = req.stream
+    if (session === undefined) return // The client is gone.
+    desk.counters.requests++
+    const connection = connectionOfSession(desk.peer, session as ServerHttp2Session)
+    const source = http1Headers(req, hasHttp2Body(req))
+    const { headers, requestId } = this.#headers(source, connection)
+    desk.entered()
+    new Http2Forward(desk, { req, res, connection, headers, requestId }).begin()
+  }
+
+  #upgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
+    const desk = this.#desk
+    desk.counters.requests++
+    const connection = connectionOf(desk.peer, socket, 0)
+    const { headers, requestId } = this.#headers(req, connection)
+    desk.entered()
+    new Tunnel(desk, { req, socket, head, connection, headers, requestId }).begin()
+  }
+
+  /** The workers have changed. Their app listens to upgrades or it does not; when none of them is there, it did what it did. */
+  #learn(): void {
+    const { directory } = this.#desk.peer
+    const upgrades = directory.candidates(UPGRADE).length > 0
+    if (upgrades === this.#upgrades || directory.candidates(REQUEST).length === 0) return
+    this.#upgrades = upgrades
+    for (const server of this.#servers) server.upgrades = upgrades
+  }
+
+  #headers(req: HeaderSource, connection: ClientConnection): RequestHeaders {
     const trust = this.#trust
     const own = req.headers[REQUEST_ID] !== undefined
     let headers = trust === undefined ? req.rawHeaders : forwardedHeaders(req, connection, trust)
@@ -165,51 +185,4 @@ export class HttpFront {
     if (own) headers = withoutRequestId(headers)
     return { headers, requestId: connection.nextRequestId() }
   }
-}
-
-/** What all requests of a front share. */
-class Desk implements FrontDesk {
-  readonly peer: Peer
-  readonly balancer: Balancer
-  readonly room: WaitingRoom
-  readonly retries: number
-  readonly onError: OnError
-  readonly counters: Counters = { requests: 0, retried: 0, refused: 0, abandoned: 0, cut: 0 }
-  closing = false
-  active = 0
-  #onIdle: (() => void) | undefined
-
-  constructor(peer: Peer, options: FrontOptions) {
-    const { balance = leastPending(), queue, retry, onError = printError } = options
-    this.peer = peer
-    this.balancer = balance
-    this.onError = onError
-    this.room = new WaitingRoom(peer.clock, queue)
-    this.retries = retry?.idempotent ?? 1
-    peer.directory.onChange(() => this.room.advance())
-  }
-
-  settled(): void {
-    this.active--
-    if (this.room.size > 0) this.room.advance()
-    if (this.active === 0) this.#onIdle?.()
-  }
-
-  /** Lets `idle` resolve at once. */
-  giveUp(): void {
-    this.#onIdle?.()
-  }
-
-  /** Resolves when no request is left. */
-  idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onIdle = resolve
-      if (this.active === 0) resolve()
-    })
-  }
-}
-
-function refuseUpgrade(socket: Duplex): void {
-  socket.on('error', () => socket.destroy())
-  socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
 }

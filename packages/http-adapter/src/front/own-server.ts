@@ -4,22 +4,37 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { ListenError } from '../errors.js'
+import type { UpgradeListener } from '../upgrade.js'
+
+/** Who answers. */
+export interface Listeners {
+  readonly request: RequestListener
+  readonly upgrade: UpgradeListener
+}
 
 /** A server. Listens once. */
 export class OwnServer {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #upgrade: UpgradeListener
   /** Settles when it listens, or can not. */
   #opening: Promise<AddressInfo> | undefined
 
-  constructor(options: ServerOptions, request: RequestListener) {
+  constructor(options: ServerOptions, { request, upgrade }: Listeners) {
     this.#server = createServer(options, request)
+    this.#upgrade = upgrade
     // Without these Node would answer instead of the app.
     this.#server.on('checkContinue', request).on('checkExpectation', request)
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
+  }
+
+  /** Whether what asks for an upgrade goes to `upgrade`. Node takes it for an ordinary request, body and all, while nobody listens. */
+  set upgrades(on: boolean) {
+    this.#server.removeListener('upgrade', this.#upgrade)
+    if (on) this.#server.on('upgrade', this.#upgrade)
   }
 
   /** @throws ListenError */
@@ -54,6 +69,7 @@ export class OwnServer {
 
   /** Closes every connection, whatever is on it. */
   cut(): void {
-    this.#server.closeAllConnections()
+    // Node's own closeAllConnections() knows nothing of those that were upgraded.
+    for (const socket of this.#sockets) socket.destroy()
   }
 }

@@ -20,7 +20,7 @@ type Reason =
   | 'workerLost'
   | 'poison'
   | 'failed'
-  | 'version'
+  | 'notUpgraded'
 
 /** All the reasons. */
 export const Refusals: Readonly<Record<Reason, Refusal>> = {
@@ -69,20 +69,27 @@ export const Refusals: Readonly<Record<Reason, Refusal>> = {
     code: 'BAD_GATEWAY',
     message: 'The worker could not answer.',
   },
-  /** HTTP/2 is not spoken yet. */
-  version: {
-    status: 505,
-    code: 'HTTP_VERSION',
-    message: 'Use HTTP/1.1.',
+  /** No worker takes upgrades, and what came with this one can't be read as an ordinary request any more. */
+  notUpgraded: {
+    status: 501,
+    code: 'NOT_UPGRADED',
+    message: 'This server does not upgrade connections.',
   },
 }
 
 /** Says why by which code, for machines that look at headers only. */
 const REASON = 'x-clusterwire-reason'
 
+/** What is refused. */
+export interface Refused {
+  readonly req: Pick<IncomingMessage, 'headers'>
+  readonly res: Pick<ServerResponse, 'writeHead'>
+  readonly requestId: string
+}
+
 /** Answers with a refusal: as JSON where the client accepts it, else as a line of text. */
 export function refuse(
-  { req, res, requestId }: { req: IncomingMessage; res: ServerResponse; requestId: string },
+  { req, res, requestId }: Refused,
   { status, code, message, retryAfter }: Refusal,
 ): void {
   const json = /\bjson\b/i.test(req.headers.accept ?? '')

@@ -1,8 +1,10 @@
 // A rendered response on its way to the client: whole, or piece by piece as fast as the client takes it.
 
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
+import { PacedWriter } from './paced.js'
 
 /** Up to here a response goes out as one string, which Node writes without a buffer of its own. */
 const STRING_BYTES = 16 * 1024
@@ -36,28 +38,19 @@ export function relayWhole(res: ServerResponse, { bytes, start, end }: Range, ho
 export class RelayedStream {
   readonly #res: ServerResponse
   readonly #closing: boolean
+  readonly #writer: PacedWriter
   #begun = false
-  #exchange: OutgoingExchange | undefined
-  /** What the client has not made room for; the worker is not given credit for it meanwhile. */
-  #owed = 0
 
   constructor(res: ServerResponse, closing: boolean) {
     this.#res = res
     this.#closing = closing
+    this.#writer = new PacedWriter(res)
   }
 
   /** Passes on a data frame's bytes, those from `start` on. */
   take(exchange: OutgoingExchange, frame: Frame, start: number): void {
     const { bytes, end } = frame
-    if (this.#res.write(this.#copy({ bytes, start, end }))) {
-      exchange.consumed(dataBytes(frame))
-      return
-    }
-    if (this.#exchange === undefined) {
-      this.#exchange = exchange
-      this.#res.on('drain', () => this.#drain())
-    }
-    this.#owed += dataBytes(frame)
+    this.#writer.write(this.#copy({ bytes, start, end }), exchange, dataBytes(frame))
   }
 
   /** Passes on the last bytes. */
@@ -66,12 +59,6 @@ export class RelayedStream {
     setLast(this.#res, last)
     if (bytes.length > 0) this.#res.end(bytes)
     else this.#res.end()
-  }
-
-  #drain(): void {
-    const owed = this.#owed
-    this.#owed = 0
-    this.#exchange?.consumed(owed)
   }
 
   /** The frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */
@@ -89,7 +76,13 @@ export function cutResponse(res: ServerResponse): void {
   const { socket } = res
   // One that is not on the connection yet, behind another one, must not take that with it.
   if (socket === null) res.destroy()
-  else if ('encrypted' in socket) socket.destroy()
+  else resetSocket(socket)
+}
+
+/** Ends a connection so that nobody can take what came by it for all there is. */
+export function resetSocket(socket: Socket): void {
+  // TLS has no reset of its own: what is missing is its farewell, and that says the same.
+  if ('encrypted' in socket) socket.destroy()
   else socket.resetAndDestroy()
 }
 

@@ -2,13 +2,20 @@
 // While it is small enough it is kept, so that another worker can get it too.
 
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { type OutgoingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
 import { encodeBody, encodeTrailers } from '../wire.js'
 
 /** Up to here a body is held back until it is complete, and kept until the response begins. */
 const HELD_BYTES = PIECE_BYTES
 
-/** Whether a request has a body. */
+/** Where a body is read from. */
+export interface Source extends Readable {
+  /** Names and values in turn, complete when the body is. */
+  readonly rawTrailers?: string[]
+}
+
+/** Whether a request has a body, by its HTTP/1.1 headers. */
 export function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length']
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
@@ -20,15 +27,15 @@ export function isSmall({ headers }: IncomingMessage): boolean {
 }
 
 /** Reads a small body; `done` gets it when it is complete, and not at all when the client goes away before. */
-export function collect(req: IncomingMessage, done: (body: Buffer) => void): void {
+export function collect(source: Source, done: (body: Buffer) => void): void {
   const chunks: Buffer[] = []
-  req.on('data', (chunk: Buffer) => chunks.push(chunk))
-  req.on('end', () => done(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
+  source.on('data', (chunk: Buffer) => chunks.push(chunk))
+  source.on('end', () => done(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
 }
 
 /** A body that is passed on as it comes. */
 export class Upload {
-  readonly #req: IncomingMessage
+  readonly #source: Source
   /** Where it goes; `undefined` while there is no worker, and when all of it is sent. */
   #exchange: OutgoingExchange | undefined
   /** All that has come so far; `undefined` when that has become too much to keep. */
@@ -39,8 +46,8 @@ export class Upload {
   #listening = false
   #complete = false
 
-  constructor(req: IncomingMessage) {
-    this.#req = req
+  constructor(source: Source) {
+    this.#source = source
   }
 
   /** Whether all that was sent can be sent again. */
@@ -52,14 +59,30 @@ export class Upload {
   sendTo(exchange: OutgoingExchange): void {
     this.#exchange = exchange
     this.#backlog = [...(this.#held ?? [])]
-    if (!this.#listening) this.#listen()
+    this.listen()
     this.#pump()
+  }
+
+  /** Begins to read, if it has not: as much as is held anyway, while there is no worker. */
+  listen(): void {
+    if (this.#listening) return
+    this.#listening = true
+    this.#source.on('data', (chunk: Buffer) => this.#take(chunk))
+    this.#source.on('end', () => {
+      this.#complete = true
+      this.#pump()
+    })
+  }
+
+  /** The response has begun: nothing will be sent again, so nothing has to be kept. */
+  release(): void {
+    this.#held = undefined
   }
 
   /** The worker is gone: the client has to wait until there is another. */
   detach(): void {
     this.#exchange = undefined
-    this.#req.pause()
+    this.#source.pause()
   }
 
   /** The worker takes more. */
@@ -72,16 +95,7 @@ export class Upload {
     this.#exchange = undefined
     this.#held = undefined
     this.#backlog = []
-    this.#req.resume()
-  }
-
-  #listen(): void {
-    this.#listening = true
-    this.#req.on('data', (chunk: Buffer) => this.#take(chunk))
-    this.#req.on('end', () => {
-      this.#complete = true
-      this.#pump()
-    })
+    this.#source.resume()
   }
 
   #take(chunk: Buffer): void {
@@ -93,9 +107,13 @@ export class Upload {
   }
 
   #keep(chunk: Buffer): void {
+    if (this.#held === undefined) return
     this.#heldBytes += chunk.length
-    if (this.#heldBytes <= HELD_BYTES) this.#held?.push(chunk)
+    const fits = this.#heldBytes <= HELD_BYTES
+    // What comes while there is no worker is held in any case: it can't be asked for again.
+    if (fits || this.#exchange === undefined) this.#held.push(chunk)
     else this.#held = undefined
+    if (!fits && this.#exchange === undefined) this.#source.pause()
   }
 
   #pump(): void {
@@ -103,13 +121,13 @@ export class Upload {
     if (exchange === undefined) return
     while (this.#backlog.length > 0 && exchange.writable)
       exchange.write(encodeBody, this.#backlog.shift() as Buffer)
-    if (!exchange.writable) this.#req.pause()
+    if (!exchange.writable) this.#source.pause()
     else if (this.#complete) this.#finish(exchange)
-    else this.#req.resume()
+    else this.#source.resume()
   }
 
   #finish(exchange: OutgoingExchange): void {
-    const { rawTrailers } = this.#req
+    const { rawTrailers = [] } = this.#source
     if (rawTrailers.length > 0) exchange.write(encodeTrailers, rawTrailers)
     exchange.end()
     this.#exchange = undefined

@@ -46,6 +46,6 @@ export class Clients {
   }
 
   #create(client: ClientFacts, single: boolean): VirtualSocket {
-    return new VirtualSocket({ server: this.#server, client, single })
+    return new VirtualSocket({ server: this.#server, client }, single)
   }
 }

@@ -3,7 +3,7 @@
 
 import { type ByteWriter, type IncomingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
 import { Piece } from '../wire.js'
-import type { Chunk, Done } from './virtual-socket.js'
+import type { Chunk, Done } from './client-socket.js'
 
 /** Longer strings are turned into bytes first, so that they can be cut. */
 const LONG_STRING = 4096

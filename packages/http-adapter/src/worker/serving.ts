@@ -14,6 +14,7 @@ import {
 } from '@clusterwire/core/peer'
 import {
   completeRequest,
+  connectionReset,
   createRequest,
   createResponse,
   dumpUnread,
@@ -30,8 +31,9 @@ import {
   RequestFlag,
   ResponseFlag,
 } from '../wire.js'
+import type { Chunk, Done } from './client-socket.js'
 import { Outbox } from './outbox.js'
-import type { Chunk, Done, SocketUser, VirtualSocket } from './virtual-socket.js'
+import type { SocketUser, VirtualSocket } from './virtual-socket.js'
 
 const requestStarted = channel('http.server.request.start')
 const responseFinished = channel('http.server.response.finish')
@@ -182,7 +184,7 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 
   closed(): void {
-    if (!this.#finished || !this.#req.complete) this.#req.destroy(connectionReset())
+    if (!this.#finished || !this.#req.complete) this.#req.destroy(connectionReset('aborted'))
   }
 
   timedOut(): boolean {
@@ -212,11 +214,6 @@ export class Serving implements CalleeEvents, SocketUser {
     if (socket.timeout > 0) socket.setTimeout(0)
     if (last || socket.single) socket.destroySoon()
   }
-}
-
-/** What Node gives a request whose connection has closed. */
-function connectionReset(): Error {
-  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
 }
 
 interface Emission {

@@ -1,17 +1,8 @@
-// What the app takes for the client's socket. Bytes that Node's response writes here go to whoever uses the socket now; everything
-// else that an app or its middleware does to a socket works, or does no harm.
+// What the app takes for the client's socket while requests come by it. Bytes that Node's response writes here go to whoever uses the
+// socket now; everything else that an app or its middleware does to a socket works, or does no harm.
 
-import { AsyncResource } from 'node:async_hooks'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { Duplex } from 'node:stream'
-import type { ClientFacts } from '../wire.js'
-
-/** A piece of what is written, as Node's writable hands it on. */
-export type Chunk = string | Uint8Array
-
-/** Says that more may be written. */
-export type Done = (error?: Error | null) => void
+import { type Chunk, ClientSocket, type Done, type SocketUse } from './client-socket.js'
 
 /** The request that has the socket now. */
 export interface SocketUser {
@@ -39,101 +30,23 @@ export interface SocketUser {
   timedOut(): boolean
 }
 
-/** How a socket is used. */
-export interface SocketUse {
-  readonly server: Server
-  readonly client: ClientFacts
-  /** For one request only: its connection ends with it, or has another socket for its other requests. */
-  readonly single: boolean
-}
-
 /** The client's socket, as the app sees it. It lives as long as the client's connection does. */
-export class VirtualSocket extends Duplex {
-  readonly server: Server
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly remoteFamily: string
-  readonly localAddress: string
-  readonly localPort: number
-  readonly localFamily: string
-  // These four are there on encrypted connections only, as on Node's own.
-  declare readonly encrypted?: true
-  declare readonly authorized?: boolean
-  declare readonly alpnProtocol?: string | false
-  declare readonly servername?: string | false
-  readonly connecting = false
-  readonly pending = false
-  timeout = 0
-  bytesRead = 0
-  bytesWritten = 0
+export class VirtualSocket extends ClientSocket {
+  /** For one request only: its connection ends with it, or has another socket for its other requests. */
   readonly single: boolean
   /** Milliseconds that the front keeps the connection when it is idle. */
   readonly keepAliveTimeout: number
   /** Who uses it; nobody between two requests. */
   user: SocketUser | undefined
-  /** The async context that the app's listeners run in: one per connection, as under Node's server, so that none leaks to another. */
-  readonly context: AsyncResource = new AsyncResource('HTTPINCOMINGMESSAGE')
-  #timer: NodeJS.Timeout | undefined
   /** `write` has returned `false`, and `drain` has not been emitted since. */
   #drainIsDue = false
 
-  constructor({ server, client, single }: SocketUse) {
-    super({ decodeStrings: false, emitClose: false })
-    this.server = server
+  constructor(use: SocketUse, single: boolean) {
+    super(use, {})
     this.single = single
-    this.keepAliveTimeout = client.keepAliveTimeout
-    this.remoteAddress = client.remoteAddress
-    this.remotePort = client.remotePort
-    this.remoteFamily = familyOf(client.remoteAddress)
-    this.localAddress = client.localAddress
-    this.localPort = client.localPort
-    this.localFamily = familyOf(client.localAddress)
-    if (client.encrypted)
-      Object.assign(this, {
-        encrypted: true,
-        authorized: client.authorized,
-        alpnProtocol: client.alpnProtocol || false,
-        servername: client.servername || false,
-      })
-    // Node's server has these listeners too, ahead of everyone else's: what goes wrong on a connection is no uncaught error, and a
-    // request hears of its end before its response does.
-    this.on('error', ignore)
+    this.keepAliveTimeout = use.client.keepAliveTimeout
+    // Node's server has this listener too, ahead of everyone else's: a request hears of its end before its response does.
     this.on('close', tellClosed)
-  }
-
-  get readyState(): string {
-    if (this.destroyed) return 'closed'
-    return this.writable ? 'open' : 'readOnly'
-  }
-
-  address(): AddressInfo {
-    return { address: this.localAddress, port: this.localPort, family: this.localFamily }
-  }
-
-  /** Emits `timeout` when nothing has been written or read for `ms` milliseconds; 0 for never. */
-  setTimeout(ms: number, listener?: () => void): this {
-    clearTimeout(this.#timer)
-    this.#timer = ms > 0 ? setTimeout(() => this.#timedOut(), ms).unref() : undefined
-    this.timeout = ms
-    if (listener !== undefined && ms > 0) this.once('timeout', listener)
-    else if (listener !== undefined) this.removeListener('timeout', listener)
-    return this
-  }
-
-  /** Something has happened: the timeout starts again. */
-  touch(): void {
-    this.#timer?.refresh()
-  }
-
-  /** Ends it, and destroys it when all that was written has gone out. */
-  destroySoon(): void {
-    if (this.writable) this.end()
-    if (this.writableFinished) this.destroy()
-    else this.once('finish', this.destroy)
-  }
-
-  resetAndDestroy(): this {
-    return this.destroy()
   }
 
   /** A request reads through its socket: this is how it says that it wants more. How it says that it has enough is `push`. */
@@ -143,22 +56,6 @@ export class VirtualSocket extends Duplex {
   }
 
   override pause(): this {
-    return this
-  }
-
-  setNoDelay(): this {
-    return this
-  }
-
-  setKeepAlive(): this {
-    return this
-  }
-
-  ref(): this {
-    return this
-  }
-
-  unref(): this {
     return this
   }
 
@@ -198,24 +95,20 @@ export class VirtualSocket extends Duplex {
     else this.user.whenGone(finish)
   }
 
-  override _destroy(error: Error | null, done: Done): void {
-    clearTimeout(this.#timer)
+  protected torn(): void {
     this.user?.destroyed()
-    done(error)
-    // As late as the closing of a real socket is told: much of Node's http code depends on what comes first.
-    setImmediate(() => this.emit('close', error !== null))
+  }
+
+  protected override timedOut(): void {
+    const heard = this.user?.timedOut() ?? false
+    super.timedOut()
+    if (!heard) this.destroy()
   }
 
   #drain(): void {
     this.#drainIsDue = false
     this.user?.drained()
     this.emit('drain')
-  }
-
-  #timedOut(): void {
-    const heard = this.user?.timedOut() ?? false
-    this.emit('timeout')
-    if (!heard) this.destroy()
   }
 }
 
@@ -226,12 +119,6 @@ Object.defineProperty(VirtualSocket.prototype, 'writableLength', {
     return (this.user?.waiting ?? 0) + queued?.call(this)
   },
 })
-
-function familyOf(address: string): string {
-  return address.includes(':') ? 'IPv6' : 'IPv4'
-}
-
-function ignore(): void {}
 
 function tellClosed(this: VirtualSocket): void {
   this.user?.closed()

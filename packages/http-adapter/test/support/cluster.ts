@@ -3,7 +3,13 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createMemoryMesh, type MemoryMesh, type MeshPeer } from '@clusterwire/core/testing'
 import { onTestFinished } from 'vitest'
-import { type FrontOptions, type HttpFront, httpFront, serveHttp } from '../../src/index.js'
+import {
+  type FrontOptions,
+  type HttpFront,
+  type HttpOptions,
+  httpFront,
+  serveHttp,
+} from '../../src/index.js'
 
 export interface Setup {
   readonly mesh: MemoryMesh
@@ -29,8 +35,8 @@ export async function startCluster(
   return { mesh, front, port }
 }
 
-export async function serve(worker: MeshPeer, app: MakeApp): Promise<void> {
-  serveHttp(worker, app(worker))
+export async function serve(worker: MeshPeer, app: MakeApp, options?: HttpOptions): Promise<void> {
+  serveHttp(worker, app(worker), options)
   await worker.ready()
 }
 

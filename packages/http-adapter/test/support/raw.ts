@@ -3,8 +3,11 @@ import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
 /** A connection that has been opened. Closed when the test is over. */
-export async function open(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1')
+export async function open(
+  port: number,
+  { allowHalfOpen = false }: { allowHalfOpen?: boolean } = {},
+): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen })
   socket.on('error', () => {})
   onTestFinished(() => void socket.destroy())
   await new Promise((resolve) => socket.once('connect', resolve))

@@ -1,0 +1,132 @@
+// The router's part in publications: who listens to what, the values that are kept, and one publication to many links.
+
+import type { Directory } from '../directory.js'
+import type { OverloadedError } from '../errors.js'
+import { send } from '../exchange.js'
+import { describeError } from '../failure.js'
+import { Flag, type Frame, type FrameHead, FrameType, PRIMARY, type Receivers } from '../frames.js'
+import { checkPublication, topicOf } from '../publication.js'
+import type { Link } from '../transport.js'
+import { encodeValue } from '../transports/codec.js'
+import { Listeners } from './listeners.js'
+import { type RetainedLimits, RetainedValues } from './retained.js'
+
+/** What it needs of its router. */
+export interface FanOutParts {
+  readonly directory: Directory
+  linkTo(number: number): Link | undefined
+  /** Sends a frame on as it is. */
+  forward(number: number, frame: Frame): void
+  /** Gets what is wrong with a worker's publication that nobody waits for. */
+  readonly onError: ((error: unknown, where: string) => void) | undefined
+  /** How much is kept of retained topics. */
+  readonly retained: RetainedLimits | undefined
+}
+
+/** Bytes that may wait for a member before publications to it are dropped. */
+const MAX_BACKLOG = 16 * 1024 * 1024
+
+/** Gives publications to those who listen. */
+export class FanOut {
+  readonly #parts: FanOutParts
+  readonly #listeners = new Listeners()
+  readonly #retained: RetainedValues
+
+  constructor(parts: FanOutParts) {
+    this.#parts = parts
+    this.#retained = new RetainedValues(parts.retained)
+  }
+
+  /** The topics that a member listens to. */
+  topicsOf(number: number): ReadonlySet<string> {
+    return this.#listeners.topicsOf(number)
+  }
+
+  /** A member listens from now on; what is kept for it is sent at once. */
+  subscribe(topic: string, number: number): void {
+    this.#listeners.add(topic, number)
+    for (const frame of this.#retained.of(topic)) this.#parts.forward(number, frame)
+  }
+
+  unsubscribe(topic: string, number: number): void {
+    this.#listeners.remove(topic, number)
+  }
+
+  /** A member is gone. */
+  forget(number: number): void {
+    this.#listeners.forget(number)
+  }
+
+  /**
+   * Gives a publication to all who listen. For one that is awaited, this moment decides who is waited for: whoever is ready now
+   * gets it, and whoever gets ready later does so after it.
+   */
+  publish(from: number, frame: Frame): void {
+    checkPublication(frame)
+    const topic = topicOf(frame)
+    if ((frame.flags & Flag.retain) !== 0 && !this.#keep(topic, from, frame)) return
+    const listeners = this.#listeners.of(topic)
+    const lagging = [...listeners].filter((number) => this.#lags(number))
+    if ((frame.flags & Flag.acknowledge) !== 0)
+      this.#tellReceivers(from, frame.id, { listeners, lagging })
+    for (const number of listeners)
+      if (!lagging.includes(number)) this.#parts.forward(number, frame)
+  }
+
+  /** Whether so much waits for a member already that publications would pile up without bound. */
+  #lags(number: number): boolean {
+    return (this.#parts.linkTo(number)?.queued ?? 0) > MAX_BACKLOG
+  }
+
+  #tellReceivers(
+    publisher: number,
+    id: number,
+    { listeners, lagging }: { listeners: ReadonlySet<number>; lagging: readonly number[] },
+  ): void {
+    const link = this.#parts.linkTo(publisher)
+    if (link === undefined) return
+    // One that is still booting gets the publication too, but may take long to answer.
+    const settled = this.#parts.directory
+      .all()
+      .filter(({ state }) => state !== 'joined')
+      .map(({ number }) => number)
+    const listening = settled.filter((number) => listeners.has(number))
+    const receivers: Receivers = {
+      sent: listening.filter((number) => !lagging.includes(number)),
+      deaf: settled.filter((number) => number !== PRIMARY && !listeners.has(number)),
+      lagging: listening.filter((number) => lagging.includes(number)),
+    }
+    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+  }
+
+  /**
+   * Keeps a retained value; what can't be kept is not sent either, or those who subscribe later would never learn of it. Whether it was
+   * kept.
+   *
+   * @throws OverloadedError to the primary's own publisher. A worker gets it in its receipt, as what became of it at the primary
+   */
+  #keep(topic: string, from: number, frame: Frame): boolean {
+    try {
+      this.#retained.keep(topic, frame)
+      return true
+    } catch (error) {
+      if (from === PRIMARY) throw error
+      if ((frame.flags & Flag.acknowledge) === 0) this.#parts.onError?.(error, topic)
+      else this.#refuse(from, frame.id, error as OverloadedError)
+      return false
+    }
+  }
+
+  #refuse(publisher: number, id: number, error: OverloadedError): void {
+    const link = this.#parts.linkTo(publisher)
+    if (link === undefined) return
+    const receivers: Receivers = { sent: [PRIMARY], deaf: [], lagging: [] }
+    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+    const head = { ...headOf(FrameType.applied, publisher), id }
+    send(link, head, encodeValue, describeError(error))
+  }
+}
+
+function headOf(type: number, to: number): FrameHead {
+  return { type, flags: 0, ref: 0, to, from: PRIMARY, id: 0, arg: 0 }
+}

@@ -1,0 +1,43 @@
+// What a worker sends, on its way to a client: as fast as the client takes it.
+
+import type { OutgoingExchange } from '@clusterwire/core/peer'
+
+/** What takes bytes: a response, or a socket. */
+export interface Outlet {
+  /** Returns `false` when there is no room for more before `drain`. */
+  write(bytes: Buffer): boolean
+  on(event: 'drain', listener: () => void): unknown
+}
+
+/** Writes, and gives the worker credit for what there was room for. */
+export class PacedWriter {
+  readonly #out: Outlet
+  #exchange: OutgoingExchange | undefined
+  /** What the client has not made room for; the worker is not given credit for it meanwhile. */
+  #owed = 0
+
+  constructor(out: Outlet) {
+    this.#out = out
+  }
+
+  /** @param cost what the bytes took of the exchange's window */
+  write(bytes: Buffer, exchange: OutgoingExchange, cost: number): void {
+    if (this.#out.write(bytes)) exchange.consumed(cost)
+    else this.owe(exchange, cost)
+  }
+
+  /** There is no room, whoever has written: the worker gets this credit when there is. */
+  owe(exchange: OutgoingExchange, cost: number): void {
+    if (this.#exchange === undefined) {
+      this.#exchange = exchange
+      this.#out.on('drain', () => this.#drain())
+    }
+    this.#owed += cost
+  }
+
+  #drain(): void {
+    const owed = this.#owed
+    this.#owed = 0
+    this.#exchange?.consumed(owed)
+  }
+}

@@ -1,0 +1,191 @@
+// A connection that its client wants upgraded: WebSocket, or any other protocol. Bytes both ways between the client and one worker, each
+// way as fast as its reader takes them and with an end of its own, for as long as both want.
+//
+// Until the worker's first byte it is a request like any other: it waits, and goes to another worker when its own is lost. From then on
+// it is bound to the worker. When that is lost, the client's connection is reset: an end that nobody meant must not look like one.
+
+import { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { encodePieceType, Piece, REQUEST, RequestFlag, ResponseFlag, UPGRADE } from '../wire.js'
+import {
+  type Arrival,
+  type Content,
+  Forward,
+  type FrontDesk,
+  flagsOfConnection,
+} from './forward.js'
+import { Http1Forward, http1Flags } from './http1.js'
+import { PacedWriter } from './paced.js'
+import { type Refusal, Refusals, refuse } from './refusal.js'
+import { type Range, resetSocket } from './relay.js'
+import { hasBody, type Source } from './upload.js'
+
+/** What tunnels need of their front. */
+export interface TunnelDesk extends FrontDesk {
+  /** Those that are open, the waiting ones included. */
+  readonly tunnels: Set<Tunnel>
+}
+
+/** What an upgrade arrives with. */
+export interface TunnelArrival extends Omit<Arrival, 'flags'> {
+  readonly socket: Socket
+  /** What came behind the request already. */
+  readonly head: Buffer
+}
+
+/** A connection that is being, or has been, upgraded. */
+export class Tunnel extends Forward {
+  readonly #desk: TunnelDesk
+  readonly #arrival: TunnelArrival
+  readonly #socket: Socket
+  readonly #writer: PacedWriter
+  #answering = false
+  /** The client has ended its side, and the app its own. */
+  #clientEnded = false
+  #appEnded = false
+  #goodbyeIsDue = false
+
+  constructor(desk: TunnelDesk, arrival: TunnelArrival) {
+    const { req, connection, socket, head } = arrival
+    let flags = RequestFlag.single | flagsOfConnection(connection)
+    if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
+    super(desk, { ...arrival, flags })
+    this.#desk = desk
+    this.#arrival = arrival
+    this.#socket = socket
+    this.#writer = new PacedWriter(socket)
+    desk.tunnels.add(this)
+    // The timeouts of requests are over, and so is what Node's server did about errors: they are told by the end of the connection.
+    socket.setTimeout(0)
+    socket.on('error', ignore)
+    socket.on('end', () => this.#ended())
+    if (head.length > 0) socket.unshift(head)
+  }
+
+  protected get procedure(): string {
+    return UPGRADE
+  }
+
+  protected get content(): Content {
+    return 'stream'
+  }
+
+  protected get source(): Source {
+    return this.#socket
+  }
+
+  protected get answering(): boolean {
+    return this.#answering
+  }
+
+  override begin(): void {
+    if (this.desk.closing) {
+      this.client.add(this)
+      return this.refuse(Refusals.closed)
+    }
+    super.begin()
+    // Where nobody reads, nobody hears that the client is gone.
+    this.upload?.listen()
+  }
+
+  override proceed(): boolean {
+    const { directory } = this.desk.peer
+    if (directory.candidates(UPGRADE).length === 0 && directory.candidates(REQUEST).length > 0)
+      return this.#proceedUnheard()
+    const proceeded = super.proceed()
+    this.#sayGoodbye()
+    return proceeded
+  }
+
+  override abandon(): void {
+    // Each side has ended what it had to say: this is no client that goes away.
+    if (this.#clientEnded && this.#appEnded) return
+    super.abandon()
+  }
+
+  override drain(): void {
+    this.#sayGoodbye()
+    super.drain()
+  }
+
+  /** The front closes: the worker is to bring the conversation to its end. */
+  goodbye(): void {
+    this.#goodbyeIsDue = true
+    this.#sayGoodbye()
+  }
+
+  protected passOn(frame: Frame, exchange: OutgoingExchange): void {
+    const { bytes, body, end } = frame
+    this.#answering = true
+    if (bytes[body] !== Piece.end) {
+      // The frame's bytes are the transport's.
+      const copy = Buffer.from(bytes.subarray(body + 1, end))
+      return this.#writer.write(copy, exchange, dataBytes(frame))
+    }
+    exchange.consumed(dataBytes(frame))
+    this.#appEnded = true
+    this.#socket.end()
+  }
+
+  protected complete({ bytes, start, end }: Range, flags: number): void {
+    if (end > start) this.#socket.write(Buffer.from(bytes.subarray(start, end)))
+    if ((flags & ResponseFlag.reset) !== 0) resetSocket(this.#socket)
+    else this.#socket.destroySoon()
+  }
+
+  protected cut(): void {
+    resetSocket(this.#socket)
+  }
+
+  protected answer(refusal: Refusal): void {
+    const { req, requestId } = this
+    refuse({ req, res: respondOn(this.#arrival), requestId }, refusal)
+  }
+
+  protected override settle(): void {
+    this.#desk.tunnels.delete(this)
+    super.settle()
+  }
+
+  #sayGoodbye(): void {
+    if (!this.#goodbyeIsDue || !this.exchange?.writable) return
+    this.#goodbyeIsDue = false
+    this.exchange.write(encodePieceType, Piece.goodbye)
+  }
+
+  #ended(): void {
+    this.#clientEnded = true
+    // Nobody is there any more who could get an answer.
+    if (this.exchange === undefined) this.abandon()
+  }
+
+  /** As under plain Node: where the app does not listen to upgrades, this is a request like any other. */
+  #proceedUnheard(): true {
+    if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
+    else {
+      const { req, connection, headers, requestId } = this.#arrival
+      const res = respondOn(this.#arrival)
+      const flags = http1Flags(req, res, connection)
+      this.desk.entered()
+      this.desk.room.delete(this)
+      this.settle()
+      new Http1Forward(this.desk, { req, res, connection, headers, requestId, flags }).begin()
+    }
+    return true
+  }
+}
+
+/** A response on a connection that Node's server has given away. The connection ends with it. */
+function respondOn({ req, socket }: TunnelArrival): ServerResponse {
+  const res = new ServerResponse(req)
+  res.shouldKeepAlive = false
+  res.assignSocket(socket)
+  res.once('finish', () => {
+    res.detachSocket(socket)
+    socket.destroySoon()
+  })
+  return res
+}
+
+function ignore(): void {}

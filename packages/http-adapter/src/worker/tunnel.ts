@@ -1,0 +1,208 @@
+// One upgraded connection in the worker: the app's socket on one side, the front's frames on the other.
+
+import type { IncomingMessage, Server } from 'node:http'
+import {
+  type CalleeEvents,
+  type Clock,
+  dataBytes,
+  type Frame,
+  type IncomingExchange,
+  PIECE_BYTES,
+} from '@clusterwire/core/peer'
+import { completeRequest, connectionReset, createRequest } from '../node-internals.js'
+import {
+  encodePieceType,
+  isIdempotent,
+  Piece,
+  type ReceivedHead,
+  RequestFlag,
+  ResponseFlag,
+} from '../wire.js'
+import type { Chunk, Done } from './client-socket.js'
+import { Outbox } from './outbox.js'
+import { type Carrier, TunnelSocket } from './tunnel-socket.js'
+import { GOING_AWAY, WebSocketFrames } from './websocket-frames.js'
+
+/** Milliseconds that a client has to answer a goodbye. */
+const FAREWELL = 1_000
+
+/** What connections need of those who keep them. */
+export interface TunnelHost {
+  readonly server: Server
+  readonly clock: Clock
+  /** Those that are open. */
+  readonly open: Set<Tunnel>
+  /** Milliseconds that one is left alone when it is to end: not the same for each, so that their clients do not all come back at once. */
+  grace(): number
+}
+
+/** A connection that the app has been given. */
+export class Tunnel implements CalleeEvents, Carrier {
+  readonly #host: TunnelHost
+  readonly #exchange: IncomingExchange
+  readonly #socket: TunnelSocket
+  readonly #req: IncomingMessage
+  readonly #outbox: Outbox
+  /** Credit for what came faster than the app reads: given back when it reads on. */
+  #owed = 0
+  /** The client has ended its side. */
+  #received = false
+  /** The app has ended its own: the front is to be told as soon as there is credit for it; and it has been told. */
+  #endIsDue = false
+  #ended = false
+  /** What the app writes, when that is a WebSocket. */
+  readonly #frames: WebSocketFrames | undefined
+  /** `due`: to be said as soon as the app is between two frames. `said`: what the app still writes goes nowhere. */
+  #goodbye: 'none' | 'due' | 'said' = 'none'
+  #stopTimer: (() => void) | undefined
+
+  constructor(host: TunnelHost, exchange: IncomingExchange, head: ReceivedHead) {
+    const { server } = host
+    const { client, flags } = head
+    if (client === undefined) throw new Error('An upgrade came without its client')
+    this.#host = host
+    this.#exchange = exchange
+    this.#outbox = new Outbox(exchange)
+    this.#socket = new TunnelSocket({ server, client }, this)
+    this.#req = createRequest(this.#socket, head, (flags & RequestFlag.http10) !== 0)
+    Object.assign(this.#req, { upgrade: true })
+    completeRequest(this.#req)
+    if (/^websocket$/i.test(this.#req.headers.upgrade ?? '')) this.#frames = new WebSocketFrames()
+    exchange.events = this
+    host.open.add(this)
+  }
+
+  /** Gives the connection to the app. */
+  run(): void {
+    if (isIdempotent(this.#req.method as string)) this.#enter()
+    else this.#exchange.started(() => this.#enter())
+  }
+
+  /** It is to end: the app has had the time to see to that itself. */
+  goodbye(): void {
+    if (this.#goodbye !== 'none') return
+    this.#goodbye = 'due'
+    if (this.#frames === undefined) this.#socket.end()
+    else this.#sayGoodbye()
+    this.#stopTimer?.()
+    this.#stopTimer = this.#clock.after(FAREWELL, () => this.#socket.destroy())
+  }
+
+  /** Will be told goodbye in so many milliseconds. */
+  goodbyeIn(ms: number): void {
+    this.#stopTimer ??= this.#clock.after(ms, () => this.goodbye())
+  }
+
+  // What the front tells.
+
+  data(frame: Frame): void {
+    const { bytes, body, end } = frame
+    if (bytes[body] === Piece.goodbye) {
+      this.#exchange.consumed(dataBytes(frame))
+      return this.goodbyeIn(this.#host.grace())
+    }
+    this.#socket.touch()
+    this.#socket.bytesRead += end - body - 1
+    // The frame's bytes are the transport's.
+    if (this.#socket.push(Buffer.from(bytes.subarray(body + 1, end))))
+      this.#exchange.consumed(dataBytes(frame))
+    else this.#owed += dataBytes(frame)
+  }
+
+  end(): void {
+    this.#received = true
+    this.#socket.push(null)
+    // As Node's own sockets do: who has nothing more to read hears of the end without asking.
+    this.#socket.read(0)
+    this.#finish()
+  }
+
+  cancelled(): void {
+    this.#socket.destroy(connectionReset('read ECONNRESET'))
+  }
+
+  drain(): void {
+    this.#outbox.flush()
+    this.#sendEnd()
+  }
+
+  // What the socket tells.
+
+  put(chunk: Chunk, encoding: BufferEncoding): boolean {
+    if (this.#goodbye === 'said') return true
+    this.#socket.bytesWritten += this.#outbox.put(chunk, encoding)
+    this.#frames?.take(chunk, encoding)
+    if (this.#goodbye === 'due') this.#sayGoodbye()
+    return this.#outbox.size < PIECE_BYTES
+  }
+
+  whenGone(done: Done): void {
+    this.#outbox.whenGone(done)
+  }
+
+  resume(): void {
+    const owed = this.#owed
+    this.#owed = 0
+    if (owed > 0) this.#exchange.consumed(owed)
+  }
+
+  ended(): void {
+    this.#endIsDue = true
+    this.#sendEnd()
+  }
+
+  destroyed(reset: boolean): void {
+    this.#stopTimer?.()
+    this.#host.open.delete(this)
+    // What was written before has left a real socket by now.
+    if (!reset) this.#outbox.send()
+    this.#outbox.fail()
+    this.#reply(reset ? ResponseFlag.reset : 0)
+  }
+
+  get #clock(): Clock {
+    return this.#host.clock
+  }
+
+  #enter(): void {
+    const { server } = this.#host
+    try {
+      this.#socket.context.runInAsyncScope(() => {
+        const heard = server.emit('upgrade', this.#req, this.#socket, NO_HEAD)
+        // Whoever listened does no more.
+        if (!heard) this.#socket.destroy()
+      })
+    } catch (error) {
+      // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+
+  #sayGoodbye(): void {
+    if (!this.#frames?.between) return
+    this.#outbox.put(GOING_AWAY, 'latin1')
+    this.#goodbye = 'said'
+  }
+
+  #sendEnd(): void {
+    if (!this.#endIsDue || !this.#exchange.writable) return
+    this.#endIsDue = false
+    this.#ended = true
+    this.#exchange.write(encodePieceType, Piece.end)
+    this.#finish()
+  }
+
+  /** When both sides have ended, the connection is done with, whether or not the app has read all of it. */
+  #finish(): void {
+    if (this.#received && this.#ended) this.#reply(0)
+  }
+
+  #reply(flags: number): void {
+    if (!this.#exchange.over) this.#outbox.reply(flags)
+  }
+}
+
+/** What came behind the request comes as all the rest does. */
+const NO_HEAD = Buffer.alloc(0)

@@ -15,6 +15,7 @@ export type { MainThreadReport, StackFrame } from './watchdog-line.js'
 export {
   type AdoptedMembership,
   ClusterWorker,
+  isClusterWorker,
   joinCluster,
   joinForApp,
   type WorkerOptions,

@@ -67,6 +67,11 @@ export function joinCluster(options: WorkerOptions = {}): Promise<ClusterWorker>
   return membership.worker
 }
 
+/** Whether this process is a worker that `startPrimary()` has started: `joinCluster()` works here. */
+export function isClusterWorker(): boolean {
+  return membership.worker !== undefined || (cluster.isWorker && Number(process.env[LINK_ENV]) > 0)
+}
+
 /** A membership that the app did not ask for. */
 export interface AdoptedMembership {
   readonly worker: Promise<ClusterWorker>

@@ -40,9 +40,9 @@ export const listening: Contract<{
   readonly enter: Procedure<Schema<Endpoint>, undefined>
   readonly leave: Procedure<Schema<Endpoint>, undefined>
 }> = contract('clusterwire.listening', {
-  bind: procedure({ input: schema(isEndpoint), output: schema<Bound>(() => true) }),
-  enter: procedure({ input: schema(isEndpoint) }),
-  leave: procedure({ input: schema(isEndpoint) }),
+  bind: procedure({ input: schema<Endpoint>(isEndpoint), output: schema<Bound>(() => true) }),
+  enter: procedure({ input: schema<Endpoint>(isEndpoint) }),
+  leave: procedure({ input: schema<Endpoint>(isEndpoint) }),
 })
 
 /** A name for an endpoint, the same in every worker. */

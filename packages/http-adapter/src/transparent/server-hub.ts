@@ -46,14 +46,14 @@ export class ServerHub extends Server {
 
   // biome-ignore lint/suspicious/noExplicitAny: an event's arguments are whatever the event has.
   override emit(event: string | symbol, ...args: any[]): boolean {
-    if (!EVENTS.has(event)) return super.emit(event, ...args)
+    if (!EVENTS.has(event)) return super.emit(event as string, ...args)
     const [request, answer] = args as [IncomingMessage, ServerResponse | Duplex]
     const server = this.#serverOf(request)
     // It closed, and the primary gave it this before it heard of that.
     if (server === undefined) return unserved(answer)
     ;(request.socket as { server?: Server }).server = server
     countUntilClosed(server, answer)
-    return server.emit(event, ...args)
+    return server.emit(event as string, ...args)
   }
 
   #serverOf({ socket }: IncomingMessage): Server | undefined {
@@ -77,6 +77,8 @@ export class ServerHub extends Server {
 /** Node's `close` waits for connections; here there are none of the server's own, so that requests stand for them. */
 function countUntilClosed(server: Server, answer: ServerResponse | Duplex): void {
   const counted = server as unknown as ServerInternals
+  // It has closed already: this came late.
+  if (!server.listening && counted._connections === 0) return
   counted._connections++
   answer.once('close', () => {
     counted._connections--

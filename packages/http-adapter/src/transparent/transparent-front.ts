@@ -2,10 +2,11 @@
 
 import type { AddressInfo } from 'node:net'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
-import type { Candidate } from '@clusterwire/core/peer'
-import { type Balancer, leastPending } from '../balancer.js'
+import { leastPending } from '../balancer.js'
 import { ListenError } from '../errors.js'
-import { type FrontOptions, type HttpFront, httpFront } from '../front/front.js'
+import { type HttpFront, httpFront } from '../front/front.js'
+import type { FrontOptions } from '../front/options.js'
+import { amongListeners } from './among-listeners.js'
 import { type Bound, type Endpoint, keyOf, type ListenFailure, listening } from './contract.js'
 
 /** How a transparent front works. */
@@ -124,7 +125,7 @@ export class TransparentFront {
 }
 
 /** One port, with a front of its own: what waits for one port keeps nothing of another waiting. */
-class Port implements Balancer {
+class Port {
   readonly front: HttpFront
   /** Settles when it is open, or can't be. */
   readonly opening: Promise<AddressInfo>
@@ -132,11 +133,10 @@ class Port implements Balancer {
   readonly workers = new Set<number>()
   /** Takes back that it is to be given up. */
   keep: () => void = () => {}
-  readonly #balance: Balancer
 
   constructor(primary: ClusterPeer, { port, address }: Endpoint, options: TransparentOptions) {
-    this.#balance = options.balance ?? leastPending()
-    this.front = httpFront(primary, { ...options, balance: this })
+    const balance = amongListeners(options.balance ?? leastPending(), this.workers)
+    this.front = httpFront(primary, { ...options, balance })
     this.opening = this.front.listen(port, address ?? undefined)
     this.opening.then(
       (bound) => {
@@ -144,22 +144,6 @@ class Port implements Balancer {
       },
       () => {},
     )
-  }
-
-  choose(
-    candidates: readonly Candidate[],
-    request: Parameters<Balancer['choose']>[1],
-  ): Candidate | undefined {
-    const here = this.#here(candidates)
-    return here.length === 0 ? undefined : this.#balance.choose(here, request)
-  }
-
-  /** Those that listen here: nearly always all. */
-  #here(candidates: readonly Candidate[]): readonly Candidate[] {
-    for (let i = 0; i < candidates.length; i++)
-      if (!this.workers.has((candidates[i] as Candidate).member.number))
-        return candidates.filter(({ member }) => this.workers.has(member.number))
-    return candidates
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { WorkerBootError } from '@clusterwire/core'
 import type { MainThreadReport, Primary } from '@clusterwire/core/cluster'
 
 /** Prints one line. */
@@ -47,7 +48,6 @@ export function urlOf({ address, family, port }: AddressInfo): string {
 /** Tells of a cluster's life from now on. */
 export function reportLife({ events }: Primary, print: Print, folder: string): void {
   const place = (report: MainThreadReport) => placeOf(report, folder)
-  let isClosing = false
   events.on('worker.exit', ({ number, pid }, { reason, expected, kind }) => {
     if (!expected) print(`worker ${number} (pid ${pid ?? 'none'}) ${reason}${hint(kind)}`)
   })
@@ -75,18 +75,15 @@ export function reportLife({ events }: Primary, print: Print, folder: string): v
   events.on('recovered', () => print('all places are in use again'))
   events.on('reload.start', () => print('reloading'))
   events.on('reload.done', () => print('reloaded'))
-  events.on('reload.aborted', ({ error }) => {
-    if (!isClosing) print(`not reloaded, the old code goes on: ${messageOf(error)}`)
-  })
-  events.on('closing', () => {
-    isClosing = true
-    print('stopping: running requests may finish; Ctrl-C ends them')
-  })
+  events.on('reload.aborted', ({ error }) =>
+    print(`not reloaded${why(error)}: the old code goes on`),
+  )
 }
 
-/** An error's message. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+/** Why workers did not start, where that has not been told as a worker's exit. */
+export function why(error: unknown): string {
+  if (error instanceof WorkerBootError) return ''
+  return ` (${error instanceof Error ? error.message : String(error)})`
 }
 
 function placeOf(report: MainThreadReport, folder: string): string {

@@ -7,7 +7,7 @@ import type { WriteStream } from 'node:tty'
 import { type Primary, type PrimaryOptions, startPrimary } from '@clusterwire/core/cluster'
 import { type TransparentFront, transparentFront } from '../transparent/transparent-front.js'
 import { type CliOptions, HELP, parseCommandLine, UsageError } from './options.js'
-import { bannerLines, messageOf, type Print, reportLife, urlOf } from './report.js'
+import { bannerLines, type Print, reportLife, urlOf, why } from './report.js'
 import { showStatus } from './status.js'
 import { watchCode } from './watch.js'
 
@@ -87,6 +87,7 @@ async function start(options: CliOptions, installation: Installation): Promise<v
     ? showStatus(process.stderr as WriteStream, { primary, front: front as TransparentFront })
     : () => {}
   primary.events.once('closing', () => {
+    print('stopping: running requests may finish; Ctrl-C ends them')
     hide()
     code?.stop()
   })
@@ -118,7 +119,7 @@ async function startWhenItWorks(
     try {
       return await startPrimary(options)
     } catch (error) {
-      print(`the app did not start: ${messageOf(error)}`)
+      print(`the app did not start${why(error)}`)
       if (code === undefined) {
         process.exitCode = BOOT_FAILED
         return undefined

@@ -61,12 +61,12 @@ export class Readiness {
   }
 }
 
-/** Resolves when the module that this process was started with has been loaded, whatever came of that. */
+/** Resolves when the module that this process was started with has been loaded; never, if that fails: it ends the process. */
 async function mainModule(): Promise<void> {
   const main = process.argv[1]
   // A CommonJS module is loaded by the time that anything asynchronous happens.
   if (main === undefined || process.mainModule !== undefined) return
   const path = process.execArgv.includes('--preserve-symlinks-main') ? main : realpathSync(main)
   // It is being loaded, and no module is loaded twice.
-  await import(pathToFileURL(path).href).catch(() => {})
+  await import(pathToFileURL(path).href).catch(() => new Promise(() => {}))
 }

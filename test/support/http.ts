@@ -41,12 +41,13 @@ export class Load {
   /** By the order's number. */
   readonly orders: Map<string, number> = new Map()
   readonly pids: Set<number> = new Set()
-  readonly #agent = new Agent({ keepAlive: true })
+  readonly #agent: Agent
   readonly #clients: Promise<void>[]
   #running = true
 
   /** @param orders whether every second question is an order, which must not run twice */
-  constructor(port: number, { clients = 16, orders = false } = {}) {
+  constructor(port: number, { clients = 16, orders = false, keepAlive = true } = {}) {
+    this.#agent = new Agent({ keepAlive })
     this.#clients = Array.from({ length: clients }, (_, client) => this.#run(port, client, orders))
   }
 

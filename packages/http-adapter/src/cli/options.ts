@@ -22,10 +22,10 @@ export interface CliOptions {
 /** A command line that can't be understood. The message is for its user. */
 export class UsageError extends Error {}
 
-const BALANCERS: Readonly<Record<string, () => Balancer>> = {
-  'least-pending': leastPending,
-  'round-robin': roundRobin,
-}
+const BALANCERS: ReadonlyMap<string, () => Balancer> = new Map([
+  ['least-pending', leastPending],
+  ['round-robin', roundRobin],
+])
 
 /** What `--help` prints. */
 export const HELP: string = `Usage: clusterwire [options] <app> [arguments of the app] [-- more arguments of the app]
@@ -34,7 +34,7 @@ Runs an app that listens by itself (node:http, Express, Fastify, Koa, Nest, …)
 
   --workers <n|auto>   processes that run the app; auto is one for each core (default: auto)
   --port <n>           given to the app as the variable PORT
-  --balance <policy>   who gets each request: ${Object.keys(BALANCERS).join(', ')} (default: least-pending)
+  --balance <policy>   who gets each request: ${[...BALANCERS.keys()].join(', ')} (default: least-pending)
   --watch              for development: reloads the workers when a file beside the app changes
   --inspect            lets a debugger attach, to each worker on a port of its own
   --no-status          no status line; there is none either when the output is no terminal
@@ -57,10 +57,10 @@ export function parseCommandLine(argv: readonly string[]): CliOptions | 'help' |
   if (values.version) return 'version'
   const [app, ...args] = positionals
   if (app === undefined) throw new UsageError('Which app? Give its file: clusterwire app.js')
-  const balance = BALANCERS[values.balance ?? 'least-pending']
+  const balance = BALANCERS.get(values.balance ?? 'least-pending')
   if (balance === undefined)
     throw new UsageError(
-      `--balance ${values.balance}: there are ${Object.keys(BALANCERS).join(' and ')}`,
+      `--balance ${values.balance}: there are ${[...BALANCERS.keys()].join(' and ')}`,
     )
   return {
     app,

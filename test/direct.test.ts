@@ -14,7 +14,7 @@ const pidsOf = (workers: readonly WorkerRow[]) => workers.map(({ pid }) => pid)
 
 it('a reload under load: no connection is refused, and no request fails', async () => {
   const { cluster, port } = await start()
-  const load = new Load(port, { clients: 8, keepAlive: false })
+  const load = new Load(port, { clients: 8 })
   const before = pidsOf(await cluster.workers())
   await until('both workers', () => before.every((pid) => load.pids.has(pid)))
   await cluster.ask('reload')

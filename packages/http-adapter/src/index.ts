@@ -8,6 +8,7 @@ export {
 export { HttpFront, httpFront } from './front/front.js'
 export type { FrontOptions, FrontStats, RetryOptions } from './front/options.js'
 export type { Trust } from './headers.js'
+export { drainServer } from './transparent/drain-server.js'
 export {
   TransparentFront,
   type TransparentOptions,

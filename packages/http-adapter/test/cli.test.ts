@@ -33,8 +33,6 @@ it.each([10, 20, 40, 80])('the status line fits in %i columns', (columns) => {
   expect(renderStatus(facts, columns).length).toBeLessThanOrEqual(columns)
 })
 
-const TOKEN = /\u001b\[[\d;]*[A-Za-z]|\u001b[78]|.|\n/g
-
 /** As much of a terminal as is needed here: rows of text, a cursor, a region that scrolls. */
 class Terminal {
   readonly lines: string[]
@@ -51,7 +49,13 @@ class Terminal {
   }
 
   write(text: string): this {
-    for (const [token] of text.matchAll(TOKEN)) this.#take(token)
+    const [plain = '', ...rest] = text.split('\u001b')
+    for (const char of plain) this.#take(char)
+    for (const part of rest) {
+      const [sequence = ''] = /^(?:[78]|\[[\d;]*[A-Za-z])/.exec(part) ?? []
+      this.#take(`\u001b${sequence}`)
+      for (const char of part.slice(sequence.length)) this.#take(char)
+    }
     return this
   }
 

@@ -13,6 +13,7 @@ import { isClusterWorker, joinForApp } from '@clusterwire/core/cluster'
 import { NoTransparentFrontError, UnsupportedNodeError } from '../errors.js'
 import { serveHttp } from '../worker/http.js'
 import { type Endpoint, keyOf, type ListenFailure, listening } from './contract.js'
+import { drainServer } from './drain-server.js'
 import { FrontHandle } from './front-handle.js'
 import { Readiness } from './readiness.js'
 import { type Route, ServerHub } from './server-hub.js'
@@ -168,7 +169,7 @@ class AppServers {
     await turn()
     const worker = await joinForApp().worker
     serveHttp(worker, this.#hub)
-    worker.onDrain(() => Promise.all([...this.#direct].map(close)))
+    worker.onDrain(() => Promise.all([...this.#direct].map(drainServer)))
     return worker
   }
 }
@@ -176,12 +177,6 @@ class AppServers {
 /** Whether the primary can listen in the server's place: not on a unix socket, on a file descriptor, or for IPv6 only. */
 function isPlainTcp({ addressType, fd, flags }: ListenQuery): boolean {
   return (addressType === 4 || addressType === 6) && !((fd ?? -1) >= 0) && !flags
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-  })
 }
 
 function addressInUse({ address, port }: Endpoint): ListenFailure {

@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import WebSocket from 'ws'
 import { cert, key } from '../packages/http-adapter/test/support/certificate.js'
-import { fixture, TestCluster, until } from './support/cluster.js'
+import { fixture, isAlive, TestCluster, until } from './support/cluster.js'
 import { ask, Load } from './support/http.js'
 
 function folder(): string {
@@ -34,10 +34,10 @@ async function portOf(cluster: TestCluster, word: string): Promise<number> {
   return Number(match[1])
 }
 
-async function expressApp() {
+async function expressApp(app = 'express-app.js') {
   const orders = path.join(folder(), 'orders')
   writeFileSync(orders, '')
-  const cluster = await start('express-app.js', { env: { ORDERS: orders } })
+  const cluster = await start(app, { env: { ORDERS: orders } })
   return {
     cluster,
     port: await portOf(cluster, 'app at'),
@@ -88,6 +88,33 @@ it('an Express app is reloaded under load: no request fails', async () => {
   await expect.poll(() => after.every((pid) => load.pids.has(pid))).toBe(true)
   await load.stop()
   expect(after.filter((pid) => before.includes(pid))).toEqual([])
+  expect(load.gets.filter((status) => status !== 200)).toEqual([])
+  expect([...load.orders.values()].filter((status) => status !== 201)).toEqual([])
+})
+
+it('SIGTERM to a worker whose app ends the process when its server has closed: no request fails', async () => {
+  const { cluster, port } = await expressApp('says-goodbye.js')
+  const load = new Load(port, { orders: true })
+  await until('both workers', () => load.pids.size === 2)
+  const [victim] = await readyPids(cluster)
+  process.kill(victim as number, 'SIGTERM')
+  await until('the end of it', () => !isAlive(victim as number))
+  const answered = load.gets.length
+  await until('more answers', () => load.gets.length > answered + 100)
+  await load.stop()
+  expect(cluster.stdout).toContain('goodbye')
+  expect(load.gets.filter((status) => status !== 200)).toEqual([])
+  expect([...load.orders.values()].filter((status) => status !== 201)).toEqual([])
+})
+
+it('a reload: the app hears SIGTERM when nothing runs any more, and no request fails', async () => {
+  const { cluster, port } = await expressApp('says-goodbye.js')
+  const load = new Load(port, { orders: true })
+  await until('both workers', () => load.pids.size === 2)
+  await cluster.ask('reload')
+  await until('all four workers', () => load.pids.size === 4)
+  await load.stop()
+  expect(cluster.stdout.match(/goodbye/g)).toHaveLength(2)
   expect(load.gets.filter((status) => status !== 200)).toEqual([])
   expect([...load.orders.values()].filter((status) => status !== 201)).toEqual([])
 })
@@ -186,7 +213,10 @@ it('what the primary can not listen for is listened for by node:cluster: https, 
   writeFileSync(CERT, cert)
   const cluster = await start('own-sockets.js', { env: { KEY, CERT, SOCKET_PATH } })
   const port = await portOf(cluster, 'https at')
-  const [res] = await once(get({ host: '127.0.0.1', port, rejectUnauthorized: false }), 'response')
+  const [res] = await once(
+    get({ host: '127.0.0.1', port, rejectUnauthorized: false, agent: false }),
+    'response',
+  )
   expect(res.statusCode).toBe(200)
   res.resume()
   expect((await ask({ socketPath: SOCKET_PATH })).status).toBe(200)

@@ -126,7 +126,9 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   if (cluster.worker) cluster.worker.exitedAfterDisconnect = true
   worker = new ClusterWorker(peer, onError)
   // When that can't be asked any more, the link's end has been seen, and says the rest.
-  process.on('SIGTERM', () => worker?.retire().catch(() => {}))
+  process.on('SIGTERM', () => {
+    if (!worker?.draining) worker?.retire().catch(() => {})
+  })
   if (uncaught === 'exit') process.on('uncaughtException', (error) => worker?.fail(error))
   return worker
 }

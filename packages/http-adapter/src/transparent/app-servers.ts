@@ -15,6 +15,7 @@ import { serveHttp } from '../worker/http.js'
 import { type Endpoint, keyOf, type ListenFailure, listening } from './contract.js'
 import { drainServer } from './drain-server.js'
 import { FrontHandle } from './front-handle.js'
+import { sayGoodbye } from './goodbye.js'
 import { Readiness } from './readiness.js'
 import { type Route, ServerHub } from './server-hub.js'
 
@@ -62,9 +63,12 @@ export function listenThroughPrimary(): void {
   }
 }
 
+/** A route whose address may not be known yet. */
+type ListeningRoute = Pick<Route, 'server'> & { address?: AddressInfo }
+
 /** An app's servers. */
 class AppServers {
-  readonly #hub = new ServerHub()
+  readonly #hub = new ServerHub((done) => this.#flush(done))
   readonly #readiness = new Readiness(joinForApp)
   /** The endpoints that are in use here. */
   readonly #taken = new Set<string>()
@@ -93,7 +97,7 @@ class AppServers {
       isKnown ? { address: '::', family: 'IPv6', port } : undefined,
       leave,
     )
-    const route: { server: HttpServer; address?: AddressInfo } = { server }
+    const route: ListeningRoute = { server }
     const internals = server as unknown as ServerInternals
     if (isKnown) internals._handle = handle
     const settle = this.#readiness.begin()
@@ -148,15 +152,24 @@ class AppServers {
     return address
   }
 
-  async #leave(endpoint: Endpoint, route: Partial<Route>): Promise<void> {
+  async #leave(endpoint: Endpoint, route: ListeningRoute): Promise<void> {
     // Until the primary has heard of it, requests still come.
+    const letGo = this.#hub.hold(route.server)
     await this.#tell('leave', endpoint).catch(() => {})
+    // What has come is given to the app when the primary has certainly been told that it begins.
+    await new Promise<void>((resolve) => this.#flush(resolve))
     this.#hub.delete(route as Route)
+    letGo()
   }
 
   async #tell(what: 'enter' | 'leave', endpoint: Endpoint): Promise<void> {
     const worker = await this.#join()
     await worker.client(listening, { to: 'primary' })[what](endpoint)
+  }
+
+  /** Calls `done` when everything that was sent has left the process. */
+  #flush(done: () => void): void {
+    this.#join().then((worker) => worker.peer.linkToEveryone().flush(done), done)
   }
 
   #join(): Promise<ClusterWorker> {
@@ -170,6 +183,7 @@ class AppServers {
     const worker = await joinForApp().worker
     serveHttp(worker, this.#hub)
     worker.onDrain(() => Promise.all([...this.#direct].map(drainServer)))
+    sayGoodbye(worker)
     return worker
   }
 }

@@ -12,7 +12,7 @@ export interface Route {
 }
 
 /** What Node's `net.Server` counts, and closes by. */
-interface ServerInternals {
+type Counted = Server & {
   _connections: number
   _emitCloseIfDrained(): void
 }
@@ -26,13 +26,21 @@ const EVENTS: ReadonlySet<string | symbol> = new Set([
 export class ServerHub extends Server {
   /** In the order in which they began to listen. */
   readonly #routes = new Set<Route>()
-  /** Those whose `upgrade` has been looked for. */
+  /** Those that have been routed to before. */
   readonly #known = new WeakSet<Server>()
+  readonly #flush: (done: () => void) => void
+
+  /** @param flush calls `done` when everything that was sent has left the process */
+  constructor(flush: (done: () => void) => void) {
+    super()
+    this.#flush = flush
+  }
 
   add(route: Route): void {
     this.#routes.add(route)
     if (this.#known.has(route.server)) return
     this.#known.add(route.server)
+    this.#holdWhileAnswering(route.server)
     if (route.server.listenerCount('upgrade') > 0) this.#takesUpgrades()
     else
       route.server.on('newListener', (event) => {
@@ -50,10 +58,44 @@ export class ServerHub extends Server {
     const [request, answer] = args as [IncomingMessage, ServerResponse | Duplex]
     const server = this.#serverOf(request)
     // It closed, and the primary gave it this before it heard of that.
-    if (server === undefined) return unserved(answer)
+    if (server === undefined)
+      return unserved(answer)
+      // What else comes by this socket goes there without a detour.
     ;(request.socket as { server?: Server }).server = server
-    countUntilClosed(server, answer)
     return server.emit(event as string, ...args)
+  }
+
+  /**
+   * Keeps a server from being closed, as a connection of its own would: Node's `close` waits for connections, and many an app ends its
+   * process when it is done.
+   *
+   * @returns what ends that, when what was sent before has left the process
+   */
+  hold(server: Server): () => void {
+    const counted = server as Counted
+    counted._connections++
+    return () => {
+      if (server.listening) counted._connections--
+      else
+        this.#flush(() => {
+          counted._connections--
+          counted._emitCloseIfDrained()
+        })
+    }
+  }
+
+  /**
+   * Requests stand for the connections, which are the primary's. A listener would not do: that anybody listens to `checkContinue`, or does
+   * not, makes a difference.
+   */
+  #holdWhileAnswering(server: Server): void {
+    const { emit } = server
+    server.emit = (event: string | symbol, ...args: unknown[]) => {
+      // One that comes when it has closed keeps nothing open any more.
+      if (EVENTS.has(event) && (server.listening || (server as Counted)._connections > 0))
+        (args[1] as ServerResponse | Duplex).once('close', this.hold(server))
+      return Reflect.apply(emit, server, [event, ...args])
+    }
   }
 
   #serverOf({ socket }: IncomingMessage): Server | undefined {
@@ -72,18 +114,6 @@ export class ServerHub extends Server {
   #takesUpgrades(): void {
     if (this.listenerCount('upgrade') === 0) this.on('upgrade', () => {})
   }
-}
-
-/** Node's `close` waits for connections; here there are none of the server's own, so that requests stand for them. */
-function countUntilClosed(server: Server, answer: ServerResponse | Duplex): void {
-  const counted = server as unknown as ServerInternals
-  // It has closed already: this came late.
-  if (!server.listening && counted._connections === 0) return
-  counted._connections++
-  answer.once('close', () => {
-    counted._connections--
-    counted._emitCloseIfDrained()
-  })
 }
 
 /** Answers what nobody is there for. */

@@ -35,6 +35,14 @@ export function ask({ body, agent = false, ...options }: Ask): Promise<Answer> {
   })
 }
 
+/** How much is asked, and what. */
+export interface LoadOptions {
+  readonly clients?: number
+  /** Whether every second question is an order, which must not run twice. */
+  readonly orders?: boolean
+  readonly keepAlive?: boolean
+}
+
 /** Clients that ask, each one question after the other, until they are told to stop. */
 export class Load {
   readonly gets: number[] = []
@@ -45,8 +53,7 @@ export class Load {
   readonly #clients: Promise<void>[]
   #running = true
 
-  /** @param orders whether every second question is an order, which must not run twice */
-  constructor(port: number, { clients = 16, orders = false, keepAlive = true } = {}) {
+  constructor(port: number, { clients = 16, orders = false, keepAlive = true }: LoadOptions = {}) {
     this.#agent = new Agent({ keepAlive })
     this.#clients = Array.from({ length: clients }, (_, client) => this.#run(port, client, orders))
   }

@@ -67,6 +67,7 @@ export class Peer implements Exchanger {
   /** Requests whose handlers were entered. */
   handled = 0
   abandoned = 0
+  readonly counters: PeerCounters
   #violations = 0
   /** Calls that wait for a worker to get ready. */
   readonly waiting: WaitingRoom
@@ -92,6 +93,10 @@ export class Peer implements Exchanger {
     this.#options = options
     this.scopes = new Scopes(options.scopes, options.scopesAreCheap ?? false)
     this.#requests = new Requests(this, options.maxQueuedBytes)
+    this.counters = Object.defineProperties({} as PeerCounters, {
+      late: { get: () => this.#requests.late, enumerable: true },
+      violations: { get: () => this.#violations, enumerable: true },
+    })
     this.#services = new Services(this, this.directory)
     this.waiting = new WaitingRoom(options.clock, this.directory)
     this.directory.onChange((gone, ready) => {
@@ -124,10 +129,6 @@ export class Peer implements Exchanger {
 
   now(): number {
     return this.#options.clock.now()
-  }
-
-  get counters(): PeerCounters {
-    return { late: this.#requests.late, violations: this.#violations }
   }
 
   /** All its numbers, to be sent. */

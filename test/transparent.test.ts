@@ -169,6 +169,18 @@ it('two servers on ports of their own: each gets its requests, and close() of al
   expect((await ask({ port: admin })).status).not.toBe(0)
 })
 
+it('a server that is closed before it listens leaves its port to the next one', async () => {
+  const other = createServer().listen(0)
+  await once(other, 'listening')
+  const { port } = other.address() as { port: number }
+  await new Promise((resolve) => other.close(resolve))
+  const cluster = await start('changes-its-mind.cjs', { env: { PORT: String(port) } })
+  expect(cluster.stdout).toContain(`next line true ${port}\nsecond true ${port}\n`)
+  expect(cluster.stdout).not.toContain('first')
+  const answers = await Promise.all(Array.from({ length: 10 }, () => ask({ port })))
+  expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(['second']))
+})
+
 it("a port that is taken: the app's server has the error that it would have alone", async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')

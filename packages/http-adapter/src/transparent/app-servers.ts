@@ -40,6 +40,8 @@ interface ClusterInternals {
 
 interface ServerInternals {
   _handle: FrontHandle | null
+  /** Another one after each `listen` and `close`. */
+  readonly _listeningId: number
 }
 
 /**
@@ -87,9 +89,10 @@ class AppServers {
       return
     }
     this.#taken.add(key)
+    let entered = false
     const leave = () => {
       this.#taken.delete(key)
-      void this.#leave(endpoint, route)
+      if (entered) void this.#leave(endpoint, route)
     }
     // Without a host, a server that is alone in its process listens as soon as `listen` returns, and some apps look at once.
     const isKnown = address === null && port !== 0
@@ -99,13 +102,16 @@ class AppServers {
     )
     const route: ListeningRoute = { server }
     const internals = server as unknown as ServerInternals
+    const { _listeningId: listeningId } = internals
     if (isKnown) internals._handle = handle
     const settle = this.#readiness.begin()
     this.#bind(endpoint)
       .then(async (bound) => {
+        if (handle.closed) return this.#tell('leave', endpoint)
         handle.address = bound
         route.address = bound
         this.#hub.add(route as Route)
+        entered = true
         await this.#tell('enter', endpoint)
       })
       .then(
@@ -116,7 +122,7 @@ class AppServers {
           settle(!handle.closed)
         },
         (error: unknown) => {
-          const closed = isKnown && internals._handle !== handle
+          const closed = internals._listeningId !== listeningId
           if (internals._handle === handle) internals._handle = null
           this.#taken.delete(key)
           settle(false)

@@ -58,10 +58,9 @@ export class ServerHub extends Server {
     const [request, answer] = args as [IncomingMessage, ServerResponse | Duplex]
     const server = this.#serverOf(request)
     // It closed, and the primary gave it this before it heard of that.
-    if (server === undefined)
-      return unserved(answer)
-      // What else comes by this socket goes there without a detour.
-    ;(request.socket as { server?: Server }).server = server
+    if (server === undefined) return unserved(answer)
+    // What else comes by this socket goes there without a detour.
+    Object.assign(request.socket, { server })
     return server.emit(event as string, ...args)
   }
 

@@ -23,6 +23,7 @@ export class TestCluster {
   readonly events: ClusterEvent[] = []
   /** Every process of the cluster that was ever seen. */
   readonly pids: Set<number> = new Set()
+  stdout = ''
   stderr = ''
   readonly exited: Promise<{ code: number | null; signal: string | null }>
   #lastId = 0
@@ -41,10 +42,13 @@ export class TestCluster {
     this.child = fork(fixture(primary), [JSON.stringify(options)], {
       execPath,
       execArgv,
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
     // One listener for each answer that is waited for.
     this.child.setMaxListeners(0)
+    this.child.stdout?.on('data', (chunk) => {
+      this.stdout += chunk
+    })
     this.child.stderr?.on('data', (chunk) => {
       this.stderr += chunk
     })

@@ -50,7 +50,9 @@ test('@clusterwire/core/cluster', () => {
       "ClusterPeer",
       "ClusterWorker",
       "Primary",
+      "isClusterWorker",
       "joinCluster",
+      "joinForApp",
       "startPrimary",
     ]
   `)

@@ -29,6 +29,11 @@ export class UnsupportedNodeError extends ClusterwireError {
   readonly code = 'UNSUPPORTED_NODE' as const
 }
 
+/** An app in a worker listens, and its primary has no `transparentFront()` that could do so in its place. */
+export class NoTransparentFrontError extends ClusterwireError {
+  readonly code = 'NO_TRANSPARENT_FRONT' as const
+}
+
 function place(port: number, host: string | undefined): string {
   return host === undefined ? `Port ${port}` : `Port ${port} of ${host}`
 }

@@ -12,5 +12,12 @@ export { Primary, type PrimaryOptions, type PrimaryState, startPrimary } from '.
 export type { RecycleOptions } from './recycle.js'
 export type { RestartOptions } from './restarts.js'
 export type { MainThreadReport, StackFrame } from './watchdog-line.js'
-export { ClusterWorker, joinCluster, type WorkerOptions } from './worker.js'
+export {
+  type AdoptedMembership,
+  ClusterWorker,
+  isClusterWorker,
+  joinCluster,
+  joinForApp,
+  type WorkerOptions,
+} from './worker.js'
 export type { WorkerState } from './worker-process.js'

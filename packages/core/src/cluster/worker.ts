@@ -42,8 +42,19 @@ export interface WorkerOptions {
   readonly onError?: ((error: unknown, where: string) => void) | undefined
 }
 
-/** This process's membership, when it has joined: a process has one link, so it joins once. */
-let joined: Promise<ClusterWorker> | undefined
+/** This process's part in the cluster: it has one link, so it joins once. */
+interface Membership {
+  /** There from the first attempt on. */
+  worker?: Promise<ClusterWorker> | undefined
+  /** The app has joined by itself, and says itself when it is ready. */
+  byApp: boolean
+}
+
+/** Kept with the process and not with this module, which a program may load twice: as ESM and as CommonJS. */
+const MEMBERSHIP = Symbol.for('@clusterwire/core.membership')
+const globals = globalThis as { [MEMBERSHIP]?: Membership }
+globals[MEMBERSHIP] ??= { byApp: false }
+const membership: Membership = globals[MEMBERSHIP]
 
 /**
  * Joins the cluster. Calling it again returns the same worker.
@@ -51,11 +62,42 @@ let joined: Promise<ClusterWorker> | undefined
  * @throws NotInClusterError when `startPrimary()` did not start this process; InvalidOptionError
  */
 export function joinCluster(options: WorkerOptions = {}): Promise<ClusterWorker> {
-  joined ??= join(options).catch((error: unknown) => {
-    joined = undefined
+  membership.byApp = true
+  return memberBy(options)
+}
+
+/** One that could not join may try again. */
+function memberBy(options: WorkerOptions): Promise<ClusterWorker> {
+  membership.worker ??= join(options).catch((error: unknown) => {
+    membership.worker = undefined
     throw error
   })
-  return joined
+  return membership.worker
+}
+
+/** Whether this process is a worker that `startPrimary()` has started: `joinCluster()` works here. */
+export function isClusterWorker(): boolean {
+  return membership.worker !== undefined || (cluster.isWorker && Number(process.env[LINK_ENV]) > 0)
+}
+
+/** A membership that the app did not ask for. */
+export interface AdoptedMembership {
+  readonly worker: Promise<ClusterWorker>
+  /** Whether the app has joined by itself after all, or before: then it is the app that says when it is ready. */
+  readonly joinedByApp: boolean
+}
+
+/**
+ * Joins for an app that need not know of the cluster, as an adapter does: with the default options, unless the app has joined already.
+ * The app may call `joinCluster()` still, and gets the same worker.
+ */
+export function joinForApp(): AdoptedMembership {
+  return {
+    worker: memberBy({}),
+    get joinedByApp() {
+      return membership.byApp
+    },
+  }
 }
 
 async function join(options: WorkerOptions): Promise<ClusterWorker> {
@@ -91,7 +133,9 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   if (cluster.worker) cluster.worker.exitedAfterDisconnect = true
   worker = new ClusterWorker(peer, onError)
   // When that can't be asked any more, the link's end has been seen, and says the rest.
-  process.on('SIGTERM', () => worker?.retire().catch(() => {}))
+  process.on('SIGTERM', () => {
+    if (!worker?.draining) worker?.retire().catch(() => {})
+  })
   if (uncaught === 'exit') process.on('uncaughtException', (error) => worker?.fail(error))
   return worker
 }

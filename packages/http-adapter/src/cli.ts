@@ -1,0 +1,1 @@
+export { type Installation, run } from './cli/run.js'

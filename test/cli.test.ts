@@ -67,7 +67,7 @@ it('an app that does not start: code 3', async () => {
 
 it.each([
   [['--workers', 'many', APP], /--workers many/],
-  [['--balance', 'fair', APP], /least-pending and round-robin/],
+  [['--balance', 'fair', APP], /least-pending, round-robin/],
   [['--prot', '80', APP], /--prot/],
   [['nowhere.js'], /There is no .*nowhere\.js/],
   [[], /Which app/],

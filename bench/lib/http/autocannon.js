@@ -3,10 +3,17 @@
 import autocannon from 'autocannon'
 
 const MIB = 2 ** 20
+/** Seconds that a request may take. */
+const TIMEOUT = 60
 
-/** @returns {Promise<import('./measure.js').Load>} */
-export async function run({ url, upload, connections, milliseconds }) {
-  const options = { url, connections, duration: milliseconds / 1000, sampleInt: 50 }
+/**
+ * @param {{ url: string, upload: boolean, connections: number, milliseconds: number, amount?: number }} load with an amount it runs until
+ *   so many have been answered, otherwise for the milliseconds
+ * @returns {Promise<import('./measure.js').Load>}
+ */
+export async function run({ url, upload, connections, milliseconds, amount }) {
+  const options = { url, connections, amount, timeout: TIMEOUT, sampleInt: 50 }
+  if (amount === undefined) options.duration = milliseconds / 1000
   if (upload) Object.assign(options, { method: 'POST', body: Buffer.alloc(MIB, 'clusterwire ') })
   const { requests, non2xx, errors, duration, latency } = await autocannon(options)
   return {

@@ -1,7 +1,6 @@
 // socket.io's cluster adapter: one worker asks all others, through the primary, and awaits their acknowledgements. (The primary itself
 // is no server there, so that there is one process more.)
 import cluster from 'node:cluster'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { setupPrimary } from '@socket.io/cluster-adapter'
 import { versionOf } from '../../lib/versions.js'
@@ -31,9 +30,11 @@ export async function start(count) {
 const ready = (worker) => messageWith(worker, 'ready')
 
 /** The adapter's own messages come the same way. */
-async function messageWith(worker, key) {
-  for (;;) {
-    const [message] = await once(worker, 'message')
-    if (message?.[key] !== undefined) return message
-  }
-}
+const messageWith = (worker, key) =>
+  new Promise((resolve) => {
+    worker.on('message', function look(message) {
+      if (message[key] === undefined) return
+      worker.off('message', look)
+      resolve(message)
+    })
+  })

@@ -21,6 +21,8 @@ const result = await runBenchmark(
     groups: sizes.map((workers) => ({
       contestants: 'broadcast',
       workers,
+      // Each of them has to learn its part, and they share the cores.
+      warmUp: Math.max(1, workers / 4),
       cases: [1, IN_FLIGHT].map((inFlight) => ({
         name: caseOf(workers, inFlight),
         inFlight,
@@ -44,6 +46,7 @@ function reportFurtherWorker() {
     const cost = (cpuOf(contestant, most) - cpuOf(contestant, least)) / (most - least)
     if (Number.isFinite(cost)) costs[contestant] = cost
   }
+  if (Object.keys(costs).length === 0) return
   const ours = costs[OURS]
   console.log(`\n## one further worker (${least} to ${most}, ${IN_FLIGHT} in flight)`)
   console.log(

@@ -24,6 +24,7 @@ const HEADINGS = { opsPerSec: '', p99Micros: 'p99: ' }
  * @property {Case[]} cases
  * @property {string[]} [only] the names of those that take part. Default: all of the folder
  * @property {(contestant: Contestant, load: object) => Promise<object>} [measure] puts the load on it. Default: the contestant itself does
+ * @property {number} [warmUp] so many times longer than others do these contestants run unmeasured after a start. Default 1
  * @property {string} [compare] what the last columns compare beside the CPU time. Default `opsPerSec`
  *
  * @typedef {object} Case with whatever else `measure` needs
@@ -70,11 +71,13 @@ function chosenCases({ cases }, { cases: starts, quick }) {
   return cases.filter((one) => !left.includes(one))
 }
 
+const warmUpMillis = ({ warmUp = 1 }, { seconds }) => 3000 * warmUp * seconds
+
 const measureOf = ({ measure }) => measure ?? ((contestant, load) => contestant.measure(load))
 
 async function startAll(group, cases, run) {
   // Most calls in the least time. Otherwise the first case, which is the slowest, would be measured while the compiler still works.
-  const warmUp = { ...cases[0], inFlight: WARM_UP_CALLS, milliseconds: 3000 * run.seconds }
+  const warmUp = { ...cases[0], inFlight: WARM_UP_CALLS, milliseconds: warmUpMillis(group, run) }
   const execArgv = run.profile
     ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(run.profile)}`, '--cpu-prof-interval=200']
     : []

@@ -8,8 +8,9 @@ import { buildIfMissing, installIfMissing } from './lib/prepare.js'
 
 const BENCH = fileURLToPath(new URL('.', import.meta.url))
 
+// readme.js writes down what they found.
 const benchmarks = readdirSync(BENCH)
-  .filter((file) => file.endsWith('.js') && file !== 'run.js')
+  .filter((file) => file.endsWith('.js') && !['run.js', 'readme.js'].includes(file))
   .map((file) => file.slice(0, -'.js'.length))
 
 const HELP = `npm run bench                        all benchmarks, one after another

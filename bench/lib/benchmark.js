@@ -15,11 +15,23 @@ const CONTESTANTS = fileURLToPath(new URL('../contestants/', import.meta.url))
 
 const WARM_UP_CALLS = 64
 
+const HEADINGS = { opsPerSec: '', p99Micros: 'p99: ' }
+
 /**
  * @typedef {object} Group cases that the same contestants run, with the same number of workers
  * @property {string} contestants the folder of bench/contestants that they are in
  * @property {number} workers
- * @property {{ name: string, inFlight: number, input: unknown }[]} cases
+ * @property {Case[]} cases
+ * @property {string[]} [only] the names of those that take part. Default: all of the folder
+ * @property {(contestant: Contestant, load: object) => Promise<object>} [measure] puts the load on it. Default: the contestant itself does
+ * @property {number} [warmUp] so many times longer than others do these contestants run unmeasured after a start. Default 1
+ * @property {string} [compare] what the last columns compare beside the CPU time. Default `opsPerSec`
+ *
+ * @typedef {object} Case with whatever else `measure` needs
+ * @property {string} name
+ * @property {number} inFlight
+ * @property {number} [times] so many times longer than others is one measurement of it. Default 1
+ * @property {boolean} [notQuick] with --quick only when --cases names it
  *
  * @param {{ name: string, title: string, groups: Group[] }} benchmark
  */
@@ -38,34 +50,44 @@ export async function runBenchmark({ name, title, groups }, options = readOption
 }
 
 async function runGroup(group, run) {
-  const cases = group.cases.filter(
-    ({ name }) => run.cases?.some((start) => name.startsWith(start)) ?? true,
-  )
+  const cases = chosenCases(group, run)
   if (cases.length === 0) return
   // The same code is up to a third faster or slower from one process to the next: where its memory lies, on which core it lives.
   for (let start = 0; start < run.starts; start++) {
     const contestants = await startAll(group, cases, run)
     try {
-      for (const one of cases) await runCase(one, contestants, run)
+      for (const one of cases) await runCase(one, contestants, measureOf(group), run)
     } finally {
       await Promise.all(contestants.map((contestant) => contestant.close()))
     }
   }
-  for (const { name } of cases) printCase(name, run)
+  for (const { name } of cases) printCase(name, group.compare, run)
 }
 
-async function startAll({ contestants: folder, workers }, cases, run) {
+function chosenCases({ cases }, { cases: starts, quick }) {
+  if (starts) return cases.filter(({ name }) => starts.some((start) => name.startsWith(start)))
+  const left = quick ? cases.filter(({ notQuick }) => notQuick) : []
+  for (const { name } of left) console.log(`Left out with --quick: ${name} (--cases names it)`)
+  return cases.filter((one) => !left.includes(one))
+}
+
+const warmUpMillis = ({ warmUp = 1 }, { seconds }) => 3000 * warmUp * seconds
+
+const measureOf = ({ measure }) => measure ?? ((contestant, load) => contestant.measure(load))
+
+async function startAll(group, cases, run) {
   // Most calls in the least time. Otherwise the first case, which is the slowest, would be measured while the compiler still works.
-  const warmUp = { inFlight: WARM_UP_CALLS, input: cases[0].input }
+  const warmUp = { ...cases[0], inFlight: WARM_UP_CALLS, milliseconds: warmUpMillis(group, run) }
   const execArgv = run.profile
     ? ['--cpu-prof', `--cpu-prof-dir=${path.resolve(run.profile)}`, '--cpu-prof-interval=200']
     : []
   const started = []
-  for (const file of filesOf(folder, run.contestants)) {
-    const contestant = new Contestant(file, workers, execArgv)
+  for (const file of filesOf(group, run.contestants)) {
+    const contestant = new Contestant(file, group.workers, execArgv)
     try {
-      started.push(await contestant.start())
-      await contestant.measure({ ...warmUp, milliseconds: 3000 * run.seconds })
+      await contestant.start()
+      await measureOf(group)(contestant, warmUp)
+      started.push(contestant)
       run.versions[contestant.name] = contestant.version
     } catch (error) {
       await contestant.close().catch(() => {})
@@ -76,28 +98,28 @@ async function startAll({ contestants: folder, workers }, cases, run) {
 }
 
 /** Ours first; it is what the others are compared with. */
-function filesOf(folder, only) {
+function filesOf({ contestants: folder, only }, chosen) {
   const directory = path.join(CONTESTANTS, folder)
   const names = readdirSync(directory)
     .filter((file) => file.endsWith('.js'))
     .map((file) => path.basename(file, '.js'))
-    .filter((name) => only?.includes(name) ?? true)
+    .filter((name) => (chosen?.includes(name) ?? true) && (only?.includes(name) ?? true))
     .sort((a, b) => Number(b === OURS) - Number(a === OURS) || (a < b ? -1 : 1))
   return names.map((name) => path.join(directory, `${name}.js`))
 }
 
-async function runCase({ name, inFlight, input }, contestants, run) {
-  const load = { inFlight, input, milliseconds: run.seconds * 1000 }
+async function runCase({ name, times = 1, ...rest }, contestants, measure, run) {
+  const load = { ...rest, milliseconds: times * run.seconds * 1000 }
   if (!run.measurements.has(name)) run.measurements.set(name, new Map())
   const results = run.measurements.get(name)
   for (const contestant of contestants) {
     if (!results.has(contestant.name)) results.set(contestant.name, [])
     // The first one is thrown away: this case, too, has to be learnt.
-    await contestant.measure(load)
+    await measure(contestant, load)
   }
   for (let round = 0; round < Math.ceil(run.rounds / run.starts); round++)
     for (const contestant of rotated(contestants, round))
-      results.get(contestant.name).push(await contestant.measure(load))
+      results.get(contestant.name).push(await measure(contestant, load))
 }
 
 /** Each round begins with another contestant: none always runs in the wake of the same one. */
@@ -106,7 +128,7 @@ function rotated(list, by) {
   return [...list.slice(first), ...list.slice(0, first)]
 }
 
-function printCase(name, { measurements, versions }) {
+function printCase(name, compare = 'opsPerSec', { measurements, versions }) {
   const results = measurements.get(name)
   const ours = results.get(OURS)
   const rows = [...results].map(([contestant, rounds]) => {
@@ -120,7 +142,7 @@ function printCase(name, { measurements, versions }) {
       short(row.cpuMicrosPerOp),
       short(row.p50Micros),
       short(row.p99Micros),
-      ratio(ours, rounds, 'opsPerSec'),
+      ratio(ours, rounds, compare),
       ratio(ours, rounds, 'cpuMicrosPerOp'),
     ]
   })
@@ -134,7 +156,7 @@ function printCase(name, { measurements, versions }) {
         'CPU µs/op',
         'p50 µs',
         'p99 µs',
-        'ours ÷ it (min..max)',
+        `${HEADINGS[compare]}ours ÷ it (min..max)`,
         'CPU: ours ÷ it',
       ],
       rows,
@@ -167,6 +189,7 @@ function resultOf(name, measurements, versions) {
     rows,
     ratios: ratiosOf(rows),
     cpuRatios: ratiosOf(rows, 'cpuMicrosPerOp'),
+    p99Ratios: ratiosOf(rows, 'p99Micros'),
     versions,
     rounds,
   }

@@ -23,6 +23,10 @@ export class Contestant {
     this.#ended = once(this.#process, 'exit')
   }
 
+  get pid() {
+    return this.#process.pid
+  }
+
   async start() {
     Object.assign(this, await this.#ask('start'))
     return this

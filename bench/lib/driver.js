@@ -7,14 +7,15 @@ import { drive } from './load.js'
 
 const [file, workers] = process.argv.slice(2)
 
-/** `{ call(input) }`, or `{ measure(load) }` when the caller is not the primary; and `close()`. */
+/** `{ call(input) }`, or `{ measure(load) }` when the caller is not the primary, or `{ port }` when it is outside; and `close()`. */
 let running
 
 const commands = {
   async start() {
     const contestant = await import(pathToFileURL(file))
     running = await contestant.start(Number(workers))
-    return { name: contestant.name, version: contestant.version, note: contestant.note }
+    const { name, version, note } = contestant
+    return { name, version, note, port: running.port }
   },
 
   async measure(load) {

@@ -1,6 +1,5 @@
 // How the nodes find each other: by a fixed list, as there may be no multicast here. Everything else is Moleculer's default.
-import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { freePort } from '../../../lib/port.js'
 
 /** @returns options for all of these nodes alike */
 export async function brokerOptions(ids) {
@@ -10,13 +9,4 @@ export async function brokerOptions(ids) {
     logger: false,
     transporter: { type: 'TCP', options: { udpDiscovery: false, useHostname: false, urls } },
   }
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,0 +1,70 @@
+// What does a front cost, and what does it bring? The same app behind ours, behind proxies, in node:cluster and alone, under the same
+// load. The load generator is a process of its own, whose CPU is nobody's.
+
+import { sumTo } from './contestants/http/workers/app.js'
+import { runBenchmark } from './lib/benchmark.js'
+import { calibrate } from './lib/http/calibrate.js'
+import { generator, measureHttp } from './lib/http/measure.js'
+import { readOptions } from './lib/options.js'
+
+const WORKERS = 2
+const perMillisecond = calibrate(sumTo)
+const api = (milliseconds) => `/api/${Math.round(perMillisecond * milliseconds)}`
+
+console.log(
+  `Load generator: ${generator}${generator === 'wrk' ? '' : ' (wrk is not on this machine, and would take less CPU)'}; autocannon for article, an open loop of our own for mixed.`,
+)
+
+const common = { contestants: 'http', workers: WORKERS, measure: measureHttp }
+
+await runBenchmark(
+  {
+    name: 'http',
+    title: 'the same node:http app, 2 workers or 1 behind a proxy',
+    groups: [
+      { ...common, cases: [{ name: 'hello', inFlight: 64, path: '/' }] },
+      {
+        ...common,
+        // As requests are of 1 MiB, requests per second are MiB per second.
+        cases: [
+          { name: 'download 1 MiB', inFlight: 16, path: '/file', notQuick: true },
+          { name: 'upload 1 MiB', inFlight: 16, path: '/upload', upload: true, notQuick: true },
+        ],
+      },
+      {
+        ...common,
+        only: ['clusterwire', 'node-cluster'],
+        compare: 'p99Micros',
+        cases: [
+          {
+            name: 'mixed, the light ones',
+            tool: 'mixed',
+            inFlight: 16,
+            path: '/',
+            heavyPath: api(50),
+            // 200 a second: fewer than some hundred have no p99.
+            times: 10,
+            notQuick: true,
+          },
+        ],
+      },
+      {
+        ...common,
+        only: ['clusterwire', 'node-cluster', 'node-http'],
+        cases: [
+          {
+            name: 'article, 25 ms of CPU each',
+            tool: 'autocannon',
+            inFlight: 100,
+            path: api(25),
+            // 100 at a time take more than a second for one turn.
+            turns: true,
+            times: 4,
+            notQuick: true,
+          },
+        ],
+      },
+    ],
+  },
+  readOptions(),
+)

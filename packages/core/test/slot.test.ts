@@ -11,6 +11,7 @@ import { type Deferred, deferred, turn } from './support.js'
 class FakeWorker {
   readonly number: number
   readonly restarts: number
+  readonly proven: Promise<void> = Promise.resolve()
   readonly #ready: Deferred = deferred()
   readonly #exited: Deferred<WorkerExit> = deferred()
   readonly ready: Promise<void> = this.#ready.promise

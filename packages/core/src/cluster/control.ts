@@ -22,12 +22,18 @@ export const primaryControl: Contract<{
 
 /** Served by every worker. */
 export const workerControl: Contract<{
-  readonly drain: Procedure<Schema<{ readonly graceMs: number }>, undefined>
+  readonly drain: Procedure<
+    Schema<{ readonly graceMs: number }>,
+    Schema<{ readonly done: boolean }>
+  >
   readonly beat: Procedure<undefined, Schema<Vitals>>
   readonly stats: Procedure<undefined, Schema<PeerData>>
 }> = contract('clusterwire.worker', {
-  /** Run the drain hooks and finish what is running. Answered when what was running is done, or the grace is over. */
-  drain: procedure({ input: z.object({ graceMs: z.number().positive() }) }),
+  /** Run the drain hooks and finish what is running. Answered when that is done, or the grace is over. */
+  drain: procedure({
+    input: z.object({ graceMs: z.number().positive() }),
+    output: z.object({ done: z.boolean() }),
+  }),
   /** Answered as soon as the event loop gets to it: that is what it is asked for. */
   beat: procedure({ output: vitalsSchema, timeout: MAX_TIMEOUT }),
   /** What it has done since its start. */

@@ -40,11 +40,18 @@ export class Ending {
     // It has begun nothing.
     if (worker.state === 'booting') return this.#force(worker, 'it was still booting')
     const { drain } = this.#clients.create(workerControl, { to: worker.number })
-    // It rejects when the worker is gone: it died by itself, and when that is known is a matter of chance.
-    const drained = drain({ graceMs }, { timeout: MAX_TIMEOUT })
-    if (await atMost(graceMs + ANSWER_GRACE, drained)) return
-    this.forced = true
-    this.#force(worker, 'it did not drain in time')
+    let done = false
+    const drained = drain({ graceMs }, { timeout: MAX_TIMEOUT }).then(
+      (answer) => {
+        done = answer.done
+      },
+      () => {
+        done = true // It is gone: it died by itself, and when that is known is a matter of chance.
+      },
+    )
+    const answered = await atMost(graceMs + ANSWER_GRACE, drained)
+    if (!done) this.forced = true
+    if (!answered) this.#force(worker, 'it did not drain in time')
   }
 
   /** Ends a worker that has drained, which takes no time; by force when it has not ended at `deadline`, on the clock. */

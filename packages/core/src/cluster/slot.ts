@@ -84,6 +84,7 @@ export class Slot {
     try {
       this.#next = this.#fork()
       await this.#boot(this.#next)
+      await this.#proof(this.#next)
       this.#worker = this.#next
     } catch (error) {
       // The old one may have died meanwhile, or before.
@@ -135,8 +136,15 @@ export class Slot {
         `${worker} ${reason}, before it was ready; see what ${exec} has printed, and make sure that it calls joinCluster() and then worker.ready()`,
       )
     })
-    const lives = worker.ready.then(() => worker.proven)
-    await Promise.race([lives, ended]).finally(cancel)
+    await Promise.race([worker.ready, ended]).finally(cancel)
+  }
+
+  /** Before another worker goes for it: it has lived long enough to answer a heartbeat. */
+  async #proof(worker: WorkerProcess): Promise<void> {
+    const ended = worker.exited.then(({ reason }) => {
+      throw new WorkerBootError(`${worker} ${reason}, as soon as it was ready`)
+    })
+    await Promise.race([worker.proven, ended])
   }
 
   #exited(worker: WorkerProcess, exit: WorkerExit): void {

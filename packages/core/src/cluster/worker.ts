@@ -234,12 +234,13 @@ export class ClusterWorker extends ClusterPeer {
     process.exit(CRASHED)
   }
 
-  async #drain(graceMs: number): Promise<void> {
+  async #drain(graceMs: number): Promise<{ readonly done: boolean }> {
     this.#drains++
     this.#drained ??= this.#finish()
-    await atMost(graceMs, this.#drained)
+    const done = await atMost(graceMs, this.#drained)
     this.#isDrained = true
     this.#drains--
+    return { done }
   }
 
   async #finish(): Promise<void> {

@@ -125,6 +125,12 @@ export abstract class Exchange {
   }
 }
 
+/** The bytes of a frame from `start` on, to be kept: a copy, unless nobody else has them. */
+export function bytesOf({ bytes, end, owned }: Frame, start: number): Buffer {
+  const part = bytes.subarray(start, end)
+  return owned ? part : Buffer.from(part)
+}
+
 /** The bytes of credit that a data frame costs. */
 export function dataBytes(frame: Frame): number {
   return frame.end - frame.start

@@ -113,6 +113,8 @@ export interface Frame extends FrameHead {
   readonly body: number
   /** Where the frame ends. */
   readonly end: number
+  /** Whether nobody else has its bytes: they may then be kept. */
+  readonly owned: boolean
 }
 
 /** Where a member is in its life, as others need to know it. `suspect`: it takes work, but has not answered for a while. */

@@ -1,5 +1,5 @@
 export { type Candidate, Directory, type Member } from './directory.js'
-export { dataBytes, type Encode, type Exchange } from './exchange.js'
+export { bytesOf, dataBytes, type Encode, type Exchange } from './exchange.js'
 export type { Frame, FrameHead } from './frames.js'
 export { Histogram, type LatencySummary } from './histogram.js'
 export type { CalleeEvents, IncomingExchange } from './incoming.js'

@@ -116,9 +116,11 @@ export class Unfit {
 }
 
 /** Reads the value of a data frame, or its bytes. */
-export function readData({ flags, bytes, body, end }: Frame): unknown {
-  return (flags & Flag.raw) === 0
-    ? decodeValue(bytes, body, end)
+export function readData(frame: Frame): unknown {
+  const { flags, bytes, body, end, owned } = frame
+  if ((flags & Flag.raw) === 0) return decodeValue(bytes, body, end)
+  return owned
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset + body, end - body)
     : new Uint8Array(bytes.subarray(body, end))
 }
 

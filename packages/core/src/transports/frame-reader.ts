@@ -89,6 +89,7 @@ export class FrameReader {
     if (this.#filled < partial.length) return at
     this.#partial = undefined
     this.#frame.set(partial, 0, partial.length)
+    this.#frame.owned = partial.length >= OWN_BYTES
     deliver(this.#frame)
     return at
   }
@@ -167,6 +168,7 @@ class ReceivedFrame implements Frame {
   start = 0
   body = 0
   end = 0
+  owned = false
 
   set(bytes: Buffer, start: number, end: number): void {
     this.type = bytes[start + 4] as number
@@ -180,10 +182,14 @@ class ReceivedFrame implements Frame {
     this.start = start
     this.body = start + HEADER_BYTES
     this.end = end
+    this.owned = false
   }
 }
 
 const EMPTY = Buffer.alloc(0)
+
+/** Smaller buffers stand in a pool that Node has for all of them, which must not be given away. */
+const OWN_BYTES = Buffer.poolSize >>> 1
 
 /** What taking a frame threw, as one of our errors: bytes that no peer of ours sends are the other side's fault. */
 export function asProtocolError(error: unknown): Error {

@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { bytesOf, dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
 import { type Amendment, amend } from './head.js'
 import { PacedWriter } from './paced.js'
@@ -51,8 +51,7 @@ export class RelayedStream {
 
   /** Passes on a data frame's bytes, those from `start` on. */
   take(exchange: OutgoingExchange, frame: Frame, start: number): void {
-    const { bytes, end } = frame
-    const piece = this.#first ?? copyOf({ bytes, start, end })
+    const piece = this.#first ?? bytesOf(frame, start)
     this.#first = undefined
     this.#writer.write(piece, exchange, dataBytes(frame))
   }

@@ -6,6 +6,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import {
+  bytesOf,
   type CalleeEvents,
   dataBytes,
   type Frame,
@@ -122,10 +123,10 @@ export class Serving implements CalleeEvents, SocketUser {
   // What the front tells.
 
   data(frame: Frame): void {
-    const { bytes, body, end } = frame
+    const { bytes, body } = frame
     this.#socket.touch()
     if (bytes[body] === Piece.trailers) this.#trailers = decodeTrailers(bytes, body + 1)
-    else if (!this.#push(Buffer.from(bytes.subarray(body + 1, end)))) {
+    else if (!this.#push(bytesOf(frame, body + 1))) {
       this.#owed += dataBytes(frame)
       return
     }

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, Server } from 'node:http'
 import {
+  bytesOf,
   type CalleeEvents,
   type Clock,
   dataBytes,
@@ -103,9 +104,7 @@ export class Tunnel implements CalleeEvents, Carrier {
     }
     this.#socket.touch()
     this.#socket.bytesRead += end - body - 1
-    // The frame's bytes are the transport's.
-    if (this.#socket.push(Buffer.from(bytes.subarray(body + 1, end))))
-      this.#exchange.consumed(dataBytes(frame))
+    if (this.#socket.push(bytesOf(frame, body + 1))) this.#exchange.consumed(dataBytes(frame))
     else this.#owed += dataBytes(frame)
   }
 

@@ -103,11 +103,11 @@ describe('a heartbeat', () => {
   })
 })
 
-describe('M9: a clock that jumps', () => {
+describe('a clock that jumps', () => {
   afterEach(() => void vi.useRealTimers())
 
   for (const jump of [-86_400_000, 86_400_000])
-    it(`by ${jump / 3_600_000} hours makes no worker suspect or stuck`, async () => {
+    it(`M9: a clock that jumps by ${jump / 3_600_000} hours makes no worker suspect or stuck`, async () => {
       vi.useFakeTimers({ toFake: ['Date'] })
       const { answer, clock, told } = watched()
       clock.advance(900)

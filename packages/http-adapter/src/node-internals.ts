@@ -231,3 +231,8 @@ function emitClose(res: ServerResponse): void {
   raw._closed = true
   res.emit('close')
 }
+
+/** The response that has its turn on a connection, if one has. */
+export function responseOn(socket: Socket): ServerResponse | undefined {
+  return (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+}

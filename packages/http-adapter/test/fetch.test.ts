@@ -166,3 +166,18 @@ it('a stream that has nothing to tell yet: its head is there', async () => {
   tell(Buffer.from('data: x\n\n'))
   expect(await response.text()).toBe('data: x\n\n')
 })
+
+it('a Host that makes another path of the URL is refused, and so is a method that a Request can not have', async () => {
+  const seen: string[] = []
+  const { port } = await start((request) => {
+    seen.push(new URL(request.url).pathname)
+    return new Response('ok')
+  })
+  const ask = (line: string, host: string) =>
+    talk(port, `${line} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+  for (const host of ['localhost/admin?', 'a#b', 'a@b', 'a\\b', '['])
+    expect(await ask('GET /public', host)).toMatch(/^HTTP\/1\.1 400 /)
+  expect(await ask('TRACE /public', 'a')).toMatch(/^HTTP\/1\.1 501 /)
+  expect(await ask('GET /public', '[::1]:80')).toMatch(/^HTTP\/1\.1 200 /)
+  expect(seen).toEqual(['/public'])
+})

@@ -419,3 +419,48 @@ it('hostile handshakes: none does harm, and nothing is left of any', async () =>
   socket.end(upgrade())
   expect((await all).text).toBe(SWITCHED)
 })
+
+describe('what strangers may send', () => {
+  /** Answers `/slow` late. */
+  const slowly: RequestListener = (req, res) => {
+    if (req.url === '/slow') setTimeout(() => res.end('slow '), 100)
+    else res.end(`ordinary ${req.url}`)
+  }
+  const slow = 'GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'
+
+  it('an upgrade behind a request that is not answered yet waits for that answer, on any server', async () => {
+    const { front, port } = await startCluster(() => slowly, { health: '/raw' })
+    const server = createHttpServer(front.request).on('upgrade', front.upgrade)
+    onTestFinished(() => void server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const own = (server.address() as AddressInfo).port
+    for (const at of [own, port]) {
+      const answers = await talk(at, slow + slow + upgrade('Connection: close\r\n'))
+      expect(answers.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3)
+      expect(answers.match(/slow /g)).toHaveLength(2)
+    }
+    expect(front.stats().active).toBe(0)
+  })
+
+  it('a reset behind an upgrade of the front’s own pages harms nobody', async () => {
+    const { front, port } = await startCluster(() => serverOf(mirror, slowly), { health: '/raw' })
+    for (let n = 0; n < 50; n++) {
+      const socket = await open(port)
+      socket.write(upgrade())
+      if (n % 2 === 0) await new Promise((resolve) => setImmediate(resolve))
+      socket.resetAndDestroy()
+    }
+    expect(await talk(port, 'GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).toMatch(
+      /ordinary \/x$/,
+    )
+    expect(front.stats().active).toBe(0)
+  })
+
+  it('a client that ends while its upgrade waits leaves no connection behind', async () => {
+    const { front, port } = await startCluster(undefined)
+    const sockets = await Promise.all(Array.from({ length: 5 }, () => open(port)))
+    for (const socket of sockets) socket.end(upgrade())
+    await Promise.all(sockets.map((socket) => once(socket, 'close')))
+    await until(() => front.stats().active === 0)
+  })
+})

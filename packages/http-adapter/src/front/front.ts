@@ -13,7 +13,7 @@ import {
   type Trust,
   withoutRequestId,
 } from '../headers.js'
-import { assertInternals, keepAliveTimeoutOf } from '../node-internals.js'
+import { assertInternals, keepAliveTimeoutOf, responseOn } from '../node-internals.js'
 import type { UpgradeListener } from '../upgrade.js'
 import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
 import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
@@ -87,7 +87,10 @@ export class HttpFront {
         this.#request(req as IncomingMessage, res as ServerResponse)
       else this.#requestHttp2(req as Http2ServerRequest, res as Http2ServerResponse)
     }
-    this.upgrade = (req, socket, head) => this.#upgrade(req, socket as Socket, head)
+    this.upgrade = (req, socket, head) => {
+      socket.on('error', ignore) // Node listens no longer.
+      this.#upgradeInTurn(req, socket as Socket, head)
+    }
     primary.onDrain(() => this.close())
     primary.peer.directory.onChange(() => this.#learn())
     this.#learn()
@@ -188,6 +191,17 @@ export class HttpFront {
     new Http2Forward(desk, { req, res, connection, headers, requestId }).begin()
   }
 
+  /** Behind the responses to what the client has asked before on the same connection. */
+  #upgradeInTurn(req: IncomingMessage, socket: Socket, head: Buffer): void {
+    const earlier = responseOn(socket)
+    if (earlier === undefined) return this.#upgrade(req, socket, head)
+    const next = () => {
+      if (!socket.destroyed) this.#upgradeInTurn(req, socket, head)
+    }
+    // When Node has put the one behind it in its place.
+    earlier.once('close', () => setImmediate(next))
+  }
+
   #upgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
     const desk = this.#desk
     const page = this.#pages?.get(pathOf(req))
@@ -217,3 +231,5 @@ export class HttpFront {
     return { headers, requestId: connection.nextRequestId() }
   }
 }
+
+function ignore(): void {}

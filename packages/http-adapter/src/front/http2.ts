@@ -120,7 +120,11 @@ export class Http2Forward extends Forward implements ResponseParts {
       const { status, headers } = parseHead(head)
       // 101 is no answer to anything here.
       if (stream === undefined || stream.destroyed || stream.headersSent || status === 101) return
-      stream.additionalHeaders({ ':status': status, ...http2Headers(headers) })
+      try {
+        stream.additionalHeaders({ ':status': status, ...http2Headers(headers) })
+      } catch (error) {
+        this.desk.onError(error, `a ${status} to ${this.method} ${this.url} over HTTP/2, left out`)
+      }
     }
   }
 

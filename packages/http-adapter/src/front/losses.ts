@@ -5,6 +5,9 @@ import type { Member } from '@clusterwire/core/peer'
 import { isIdempotent } from '../wire.js'
 import type { Desk } from './desk.js'
 
+/** A request that so many workers have died of, or beside, is given to no other, whatever the options say. */
+const POISON_AFTER = 2
+
 /** One request's losses. */
 export class Losses {
   /** The workers. */
@@ -23,6 +26,7 @@ export class Losses {
     if (error.started === 'no') return true
     if (!isIdempotent(method)) return !begun
     this.casualties++
+    if (this.casualties >= POISON_AFTER) return false
     return this.casualties <= this.#desk.retries && this.#desk.peer.retries.withdraw()
   }
 }

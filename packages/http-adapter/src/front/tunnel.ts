@@ -162,8 +162,10 @@ export class Tunnel extends Forward implements Upgraded {
 
   #ended(): void {
     this.#clientEnded = true
-    // Nobody is there any more who could get an answer.
-    if (this.exchange === undefined) this.abandon()
+    // It says that it is done before anybody has heard of it. No protocol begins like that.
+    if (this.exchange !== undefined) return
+    this.abandon()
+    this.#socket.destroy()
   }
 
   /** As under plain Node: where the app does not listen to upgrades, this is a request like any other. */

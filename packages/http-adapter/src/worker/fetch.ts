@@ -45,7 +45,9 @@ async function answer(
   res.once('close', () => {
     if (!res.writableFinished) gone.abort(new DOMException('The client is gone', 'AbortError'))
   })
-  const response = await handler(requestOf(req, gone.signal))
+  const request = requestOf(req, gone.signal)
+  if (typeof request === 'number') return void res.writeHead(request).end()
+  const response = await handler(request)
   res.statusCode = response.status
   if (response.statusText !== '') res.statusMessage = response.statusText
   for (const [name, value] of response.headers) res.appendHeader(name, value)
@@ -55,7 +57,11 @@ async function answer(
   } else await send(response.body as ReadableStream<Uint8Array>, res)
 }
 
-function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
+/** Methods that a `Request` can't have. */
+const FORBIDDEN = new Set(['CONNECT', 'TRACE', 'TRACK'])
+
+/** The request; or the status to refuse it with, which is its client's fault alone. */
+function requestOf(req: IncomingMessage, signal: AbortSignal): Request | 400 | 501 {
   const { method = 'GET', headers, rawHeaders } = req
   const pairs: [string, string][] = []
   for (let i = 0; i < rawHeaders.length; i += 2)
@@ -64,16 +70,23 @@ function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
     method !== 'GET' &&
     method !== 'HEAD' &&
     (headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined)
-  return new Request(urlOf(req), {
+  if (FORBIDDEN.has(method)) return 501
+  const url = urlOf(req)
+  if (url === undefined) return 400
+  return new Request(url, {
     ...{ method, headers: pairs, signal },
     ...(hasBody && { body: Readable.toWeb(req), duplex: 'half' }),
   })
 }
 
-function urlOf({ url = '/', headers, socket }: IncomingMessage): string | URL {
-  const base = `${'encrypted' in socket ? 'https' : 'http'}://${headers.host ?? 'localhost'}`
+/** Undefined when what the client sent makes no URL, or one of another path than the front has seen. */
+function urlOf({ url = '/', headers, socket }: IncomingMessage): string | undefined {
+  const { host = 'localhost' } = headers
+  if (/[^\w.:[\]-]/.test(host)) return undefined
+  const base = `${'encrypted' in socket ? 'https' : 'http'}://${host}`
   // Joined as text: to `new URL`, a path that begins with // names another host.
-  return url.startsWith('/') ? base + url : new URL(url, base)
+  const whole = url.startsWith('/') ? base + url : url
+  return URL.canParse(whole, base) ? new URL(whole, base).href : undefined
 }
 
 /**

@@ -53,8 +53,8 @@ function start(script: string, options: readonly unknown[], env: Record<string, 
   return child
 }
 
-/** The echo app, behind a front and by itself. */
-async function startBoth() {
+/** The echo app, behind a front and by itself. @param upgrades whether it takes them */
+async function startBoth(upgrades: boolean) {
   const folder = mkdtempSync(path.join(tmpdir(), 'clusterwire-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const logs: Logs = { front: path.join(folder, 'front'), plain: path.join(folder, 'plain') }
@@ -64,8 +64,9 @@ async function startBoth() {
     restarts: { maxRestarts: 1_000, window: 500 },
     liveness: { interval: 100, suspectAfter: 1_000, stuckAfter: 10_000 },
   }
-  const child = start('hostile-primary.js', [primary, IMPATIENCE], { LOG: logs.front })
-  const server = start('echo-server.js', [logs.plain, IMPATIENCE])
+  const env = { UPGRADES: upgrades ? 'taken' : '' }
+  const child = start('hostile-primary.js', [primary, IMPATIENCE], { ...env, LOG: logs.front })
+  const server = start('echo-server.js', [logs.plain, IMPATIENCE], env)
   const [[state], [{ port }]] = (await Promise.all([
     once(child, 'message'),
     once(server, 'message'),
@@ -115,34 +116,39 @@ function rssOf({ pid }: ChildProcess): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 }
 
-const attacks = (from: number, to: number): Attack[] => {
+function attacks(count: number): Attack[] {
   const random = randomFrom(SEED)
-  return Array.from({ length: to }, (_, number) => attack(random, number)).slice(from)
+  return Array.from({ length: count }, (_, number) => attack(random, number))
 }
 
-test(`each kind of hostile request is answered as by node:http alone (seed ${SEED})`, async () => {
-  const { child, impatient, plain, logs } = await startBoth()
-  // Node says `100 Continue` by itself, before it has looked at the next line; here the app does, which comes later.
-  const without = (bytes: Buffer) =>
-    bytes
-      .toString('latin1')
-      .replace(/^(Date|X-Request-Id): .*\r\n/gim, '')
-      .replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/gm, '')
-  const different: object[] = []
-  await each(attacks(0, 600), 150, async (one) => {
-    const [front, alone] = await Promise.all([sendWhole(impatient, one), sendWhole(plain, one)])
-    if (without(front) !== without(alone))
-      different.push({
-        kind: one.kind,
-        sent: one.bytes.toString('latin1').slice(0, 600),
-        front: without(front).slice(0, 600),
-        alone: without(alone).slice(0, 600),
-      })
+for (const upgrades of [false, true])
+  test(`each kind of hostile request, to an app that takes ${upgrades ? 'upgrades' : 'none'}, is answered as by node:http alone (seed ${SEED})`, async () => {
+    const { child, impatient, plain, logs } = await startBoth(upgrades)
+    // Node says `100 Continue` by itself, before it has looked at the next line; here the app does, which comes later.
+    const without = (bytes: Buffer) =>
+      bytes
+        .toString('latin1')
+        .replace(/^(Date|X-Request-Id): .*\r\n/gim, '')
+        .replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/gm, '')
+    const different: object[] = []
+    // A connection that is given away while answers are due on it: who writes first is a matter of luck, under Node too.
+    const comparable = attacks(300).filter(
+      ({ kind, behind }) => !(upgrades && behind && kind.startsWith('upgrade')),
+    )
+    await each(comparable, 150, async (one) => {
+      const [front, alone] = await Promise.all([sendWhole(impatient, one), sendWhole(plain, one)])
+      if (without(front) !== without(alone))
+        different.push({
+          kind: one.kind,
+          sent: one.bytes.toString('latin1').slice(0, 600),
+          front: without(front).slice(0, 600),
+          alone: without(alone).slice(0, 600),
+        })
+    })
+    expect(different).toEqual([])
+    expect(smuggled(logs)).toEqual(new Map())
+    expect((await stateOf(child)).uncaught).toEqual([])
   })
-  expect(different).toEqual([])
-  expect(smuggled(logs)).toEqual(new Map())
-  expect((await stateOf(child)).uncaught).toEqual([])
-})
 
 /** Asks, pauses, and asks again, until `running` is false; counts what came by its status. */
 async function askAndAsk(
@@ -166,7 +172,7 @@ async function askAndAsk(
 }
 
 test(`${ATTACKS} hostile connections, and a worker killed every second under ${CLIENTS} ordinary ones (seed ${SEED})`, async () => {
-  const { child, patient, impatient, plain, logs } = await startBoth()
+  const { child, patient, impatient, plain, logs } = await startBoth(true)
   let running = true
   const statuses = new Map<number, number>()
   const clients = Array.from({ length: CLIENTS }, () => new SteadyClient(patient))
@@ -202,7 +208,7 @@ test(`${ATTACKS} hostile connections, and a worker killed every second under ${C
       wrong.push({ ...one, error: String(error), bytes: one.bytes.toString('latin1') })
     }
   }
-  const all = attacks(0, ATTACKS)
+  const all = attacks(ATTACKS)
   await each(all.slice(0, ATTACKS / 10), 64, attackWith)
   const before = rssOf(child)
   await each(all.slice(ATTACKS / 10), 64, attackWith)

@@ -6,6 +6,8 @@ import type { Random } from './random.js'
 export interface Attack {
   readonly id: string
   readonly kind: string
+  /** Whether ordinary requests come before it, in the same bytes. */
+  readonly behind: boolean
   /** All of it, as it would be if the client did not give up in the middle. */
   readonly bytes: Buffer
   /** How many of them it sends. */
@@ -286,5 +288,6 @@ export function attack(random: Random, number: number): Attack {
   const packets = random.pick([0, 0, 1, 2, slow ? 20 : 3])
   const cuts = Array.from({ length: packets }, () => random.below(sent + 1)).sort((a, b) => a - b)
   const ending = random.pick(['wait', 'wait', 'wait', 'end', 'reset'] as const)
-  return { id, kind, bytes, sent, cuts, gap: slow ? 20 : random.below(2), ending }
+  const behind = before !== ''
+  return { id, kind, behind, bytes, sent, cuts, gap: slow ? 20 : random.below(2), ending }
 }

@@ -12,6 +12,7 @@ export interface RawResponse {
 export class ResponseReader {
   readonly responses: RawResponse[] = []
   #rest = ''
+  #upgraded = false
 
   /** What has come that is not a whole response, yet. */
   get rest(): string {
@@ -20,6 +21,7 @@ export class ResponseReader {
 
   /** @throws Error when this can't be a response */
   take(bytes: Buffer): void {
+    if (this.#upgraded) return
     this.#rest += bytes.toString('latin1')
     while (this.#one(false));
   }
@@ -43,7 +45,9 @@ export class ResponseReader {
     const headers = Object.fromEntries(lines.map(headerOf))
     const body = bodyOf({ status, headers, text, start: end + 4, ended })
     if (body === undefined) return false
-    this.#rest = text.slice(body.end)
+    // What comes behind this is no HTTP.
+    this.#upgraded = status === 101
+    this.#rest = this.#upgraded ? '' : text.slice(body.end)
     this.responses.push({ status, headers, body: body.text })
     return true
   }

@@ -78,7 +78,10 @@ export class SteadyClient {
   /** Asks; rejects when anything else comes than one response, or the connection is closed. */
   async ask(method: string, path: string, body = ''): Promise<RawResponse> {
     const { responses } = this.#reader
-    const length = body === '' ? '' : `Content-Length: ${Buffer.byteLength(body)}\r\n`
+    const length =
+      body === ''
+        ? ''
+        : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`
     this.#socket.write(`${method} ${path} HTTP/1.1\r\nHost: a\r\n${length}\r\n${body}`)
     while (this.#failed === undefined && responses.length === 0)
       await new Promise<void>((wake) => {

@@ -264,6 +264,18 @@ const cases: Record<string, Case> = {
     send: [keep('/1') + keep('/2') + keep('/3') + get('/4')],
   },
   'HTTP/1.0': { app: (_req, res) => void res.end('old'), send: ['GET / HTTP/1.0\r\n\r\n'] },
+  // Node's parser lets these pass, and takes them for HTTP/1.0.
+  'HTTP/2.0, written as text': {
+    app: (_req, res) => void res.end('new'),
+    send: ['GET / HTTP/2.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n'],
+  },
+  'HTTP/0.9 with a head': {
+    app: (_req, res) => {
+      res.write('very ')
+      res.end('old')
+    },
+    send: ['GET / HTTP/0.9\r\nConnection: keep-alive\r\n\r\n'],
+  },
   'HTTP/1.0 in chunks': {
     app: (_req, res) => {
       res.write('old ')

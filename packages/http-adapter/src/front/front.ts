@@ -1,7 +1,7 @@
 // The front: the primary's HTTP side. It takes requests in and gives each to a worker.
 
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import { Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
 import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
@@ -83,9 +83,10 @@ export class HttpFront {
     this.request = (req, res) => {
       const page = this.#pages?.get(pathOf(req))
       if (page !== undefined) page(req, res)
-      else if (req.httpVersionMajor === 1)
-        this.#request(req as IncomingMessage, res as ServerResponse)
-      else this.#requestHttp2(req as Http2ServerRequest, res as Http2ServerResponse)
+      // By what it is, not by its version: over HTTP/1 a client can write any there, 2.0 too.
+      else if (req instanceof Http2ServerRequest)
+        this.#requestHttp2(req, res as Http2ServerResponse)
+      else this.#request(req, res as ServerResponse)
     }
     this.upgrade = (req, socket, head) => {
       socket.on('error', ignore) // Node listens no longer.

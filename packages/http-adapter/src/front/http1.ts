@@ -96,6 +96,11 @@ export class Http1Forward extends Forward {
   }
 }
 
+/** Whether the client is to be taken for one of HTTP/1.0. As Node does with all that its parser lets pass besides 1.1: 0.9 and 2.0. */
+export function isHttp10({ httpVersion }: IncomingMessage): boolean {
+  return httpVersion !== '1.1'
+}
+
 /** What the worker has to know of a request besides its head. */
 export function http1Flags(
   req: IncomingMessage,
@@ -104,7 +109,7 @@ export function http1Flags(
 ): number {
   let flags = flagsOfConnection(connection)
   flags |= keepsAlive(res) ? RequestFlag.keepAlive : RequestFlag.single
-  if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
+  if (isHttp10(req)) flags |= RequestFlag.http10
   if (req.headers.expect === undefined) return flags
   if (awaitsContinue(res)) return flags | RequestFlag.awaitsContinue
   return /100-continue/i.test(req.headers.expect) ? flags : flags | RequestFlag.expects

@@ -14,7 +14,7 @@ import { flagsOfConnection } from './connection.js'
 import type { Desk, Upgraded } from './desk.js'
 import { type Arrival, Forward } from './forward.js'
 import { amend } from './head.js'
-import { Http1Forward, http1Flags } from './http1.js'
+import { Http1Forward, http1Flags, isHttp10 } from './http1.js'
 import { PacedWriter } from './paced.js'
 import { type Refusal, Refusals, refuse } from './refusal.js'
 import { copyOf, type Range, resetSocket, textOf } from './relay.js'
@@ -41,7 +41,7 @@ export class Tunnel extends Forward implements Upgraded {
   constructor(desk: Desk, arrival: TunnelArrival) {
     const { req, connection, socket, head } = arrival
     let flags = RequestFlag.single | flagsOfConnection(connection)
-    if (req.httpVersionMinor === 0) flags |= RequestFlag.http10
+    if (isHttp10(req)) flags |= RequestFlag.http10
     super(desk, { ...arrival, flags })
     this.#arrival = arrival
     this.#socket = socket

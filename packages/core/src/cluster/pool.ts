@@ -91,11 +91,6 @@ export class WorkerPool implements SlotOwner {
     return this.#generation
   }
 
-  /** Whether no worker is to be started any more. */
-  get stopped(): boolean {
-    return this.#stopped
-  }
-
   /** How many workers there are to be. */
   get size(): number {
     return this.#slots.filter(({ closed }) => !closed).length

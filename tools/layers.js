@@ -70,6 +70,7 @@ const packages = {
         'cluster/recycle.ts',
         'cluster/heartbeat.ts',
         'cluster/fork.ts',
+        'cluster/pipe-handle.ts',
         'cluster/pm2.ts',
         'cluster/watchdog-thread.ts',
       ],

@@ -3,7 +3,7 @@
 import type { Member } from './directory.js'
 import { Flag, type Frame, type FrameHead, FrameType, HEADER_BYTES } from './frames.js'
 import { ReceiveWindow, SendWindow } from './streams.js'
-import type { Clock, Link } from './transport.js'
+import type { Clock, Link, Sender } from './transport.js'
 import type { ByteWriter } from './transports/bytes.js'
 
 /** Writes a value's bytes behind what `out` holds. What it throws takes the whole frame back. */
@@ -40,7 +40,7 @@ export function sendBare(link: Link, head: FrameHead): void {
 }
 
 /** What both ends have in common: data out under credit, and credit back for data in. */
-export abstract class Exchange {
+export abstract class Exchange implements Sender {
   readonly member: Member
   readonly id: number
   protected readonly peer: Exchanger
@@ -50,6 +50,8 @@ export abstract class Exchange {
   // Most exchanges carry no data frames and never need these.
   #outgoing: SendWindow | undefined
   #incoming: ReceiveWindow | undefined
+  /** It has sent while the link was congested, and waits for its turn. */
+  #held = false
 
   protected constructor(peer: Exchanger, member: Member, id: number, direction: number) {
     this.peer = peer
@@ -65,7 +67,7 @@ export abstract class Exchange {
 
   /** Whether `write` may be called now. */
   get writable(): boolean {
-    return !this.#over && (this.#outgoing?.open ?? true)
+    return !this.#over && !this.#held && (this.#outgoing?.open ?? true)
   }
 
   /**
@@ -90,7 +92,16 @@ export abstract class Exchange {
     link.commit()
     // The header counts, or a flood of empty values would be free.
     this.#outgoing.spend(size)
-    return this.#outgoing.open
+    if (link.congested && !this.#held) {
+      this.#held = true
+      link.whenClear(this)
+    }
+    return this.writable
+  }
+
+  cleared(): void {
+    this.#held = false
+    if (this.writable) this.drained()
   }
 
   /** Gives back the room that a data frame took, when its user is done with it. `bytes`: what `dataBytes` said of the frame. */
@@ -106,10 +117,14 @@ export abstract class Exchange {
     return this.#incoming.receive(dataBytes(frame))
   }
 
-  /** The other side gave credit back. Whether the window opened by it. */
-  credit(bytes: number): boolean {
-    return this.#outgoing?.grant(bytes) ?? false
+  /** The other side gave credit back. */
+  credit(bytes: number): void {
+    this.#outgoing?.grant(bytes)
+    if (this.writable) this.drained()
   }
+
+  /** `writable` is true again. */
+  protected abstract drained(): void
 
   protected get hasWritten(): boolean {
     return this.#outgoing !== undefined

@@ -143,6 +143,10 @@ export class IncomingExchange extends Exchange {
     return () => this.#cancelListeners?.delete(listener)
   }
 
+  protected drained(): void {
+    this.events?.drain?.()
+  }
+
   #finish(): void {
     this.close()
     this.#caller.open.delete(this.id)

@@ -116,6 +116,10 @@ export class OutgoingExchange extends Exchange implements Waiter {
     sendBare(this.peer.linkTo(this.member), this.head(FrameType.end, Flag.toCallee | Flag.bulk))
   }
 
+  protected drained(): void {
+    this.events.drain?.()
+  }
+
   /** Ends it here with this error, and lets the handler know that nobody waits any more. */
   cancel(error: ClusterwireError): void {
     if (this.over) return

@@ -325,6 +325,6 @@ export class Peer implements Exchanger {
   #credit(frame: Frame): void {
     const exchange =
       frame.flags & Flag.toCallee ? this.#services.find(frame) : this.#requests.find(frame)
-    if (exchange?.credit(frame.arg)) exchange.events?.drain?.()
+    exchange?.credit(frame.arg)
   }
 }

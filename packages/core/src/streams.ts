@@ -6,7 +6,7 @@
 import { ProtocolError } from './errors.js'
 
 /** How many bytes of data frames a sender may send before the receiver has consumed any. */
-export const WINDOW_BYTES: number = 256 * 1024
+export const WINDOW_BYTES: number = 1024 * 1024
 
 /** How large a piece raw bytes are cut into: small enough that other exchanges' data gets its turn. */
 export const PIECE_BYTES: number = 64 * 1024
@@ -23,17 +23,11 @@ export class SendWindow {
     this.#credit -= bytes
   }
 
-  /**
-   * Whether this opened a window that was closed.
-   *
-   * @throws ProtocolError when more comes back than was spent: it would let the sender pile up what nobody reads
-   */
-  grant(bytes: number): boolean {
-    const wasClosed = this.#credit <= 0
+  /** @throws ProtocolError when more comes back than was spent: it would let the sender pile up what nobody reads */
+  grant(bytes: number): void {
     this.#credit += bytes
     if (this.#credit > WINDOW_BYTES)
       throw new ProtocolError(`${bytes} bytes of credit came back, more than had been spent`)
-    return wasClosed && this.#credit > 0
   }
 }
 

@@ -28,12 +28,21 @@ export interface Link {
   flush(done?: () => void): void
   /** Bytes that wait here because the other side does not read fast enough. */
   readonly queued: number
+  /** Whether more stream data waits here than the next writes will take: who makes more of it should wait for that. */
+  readonly congested: boolean
+  /** Calls `sender.cleared()` when the link is not congested any more, in the order in which they came; never when the link ends first. */
+  whenClear(sender: Sender): void
   /** Starts delivery. Nothing is delivered before. */
   start(events: LinkEvents): void
   /** Hands over what waits, then ends the link; resolves when both are done. */
   close(): Promise<void>
   /** Ends the link now. */
   destroy(reason: Error): void
+}
+
+/** Who has stream data for a link that is congested. */
+export interface Sender {
+  cleared(): void
 }
 
 /** What a link tells its owner. */

@@ -10,6 +10,7 @@ export class WayOut implements Link {
   readonly #frames = new FrameBuffer()
   readonly #handle: (frame: Frame) => void
   readonly queued = 0
+  readonly congested = false
 
   constructor(handle: (frame: Frame) => void) {
     this.#handle = handle
@@ -24,7 +25,7 @@ export class WayOut implements Link {
     try {
       for (const frame of this.#frames.frames()) this.#handle(frame)
     } finally {
-      this.#frames.take()
+      this.#frames.drop()
     }
   }
 
@@ -40,6 +41,7 @@ export class WayOut implements Link {
     done?.()
   }
 
+  whenClear(): void {}
   start(): void {}
   async close(): Promise<void> {}
   destroy(): void {}

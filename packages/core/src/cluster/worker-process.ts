@@ -10,6 +10,7 @@ import type { Clock } from '../transport.js'
 import { SocketLink } from '../transports/socket.js'
 import { type Because, describeExit, type WorkerExit } from './exit.js'
 import { type ForkOptions, forkWorker, LINK_FD, WATCHDOG_FD } from './fork.js'
+import { takeHandle } from './pipe-handle.js'
 import { atMost } from './process.js'
 import type { Vitals } from './vitals.js'
 import { WatchdogLine } from './watchdog-line.js'
@@ -74,7 +75,7 @@ export class WorkerProcess {
     this.restarts = restarts
     const pipes = this.#worker.process.stdio as readonly (Socket | null | undefined)[] | undefined
     const socket = pipes?.[LINK_FD]
-    this.link = socket ? new SocketLink(socket, maxFrameBytes) : undefined
+    this.link = socket ? new SocketLink(takeHandle(socket) ?? socket, maxFrameBytes) : undefined
     const line = pipes?.[WATCHDOG_FD]
     this.watchdog = line ? new WatchdogLine(line) : undefined
     this.ready = new Promise((resolve) => {

@@ -116,7 +116,7 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   process.on('SIGINT', () => {}).on('SIGHUP', () => {})
   outliveReaders()
   if (watchdogFd) startWatchdog({ fd: watchdogFd, onError })
-  const link = new SocketLink(fd, maxFrameBytes)
+  const link = new SocketLink({ fd }, maxFrameBytes)
   let worker: ClusterWorker | undefined
   const peer = await joinOver({
     link,

@@ -35,21 +35,16 @@ export class ByteWriter {
   bound: number = Number.POSITIVE_INFINITY
   /** What was thrown last for that: what encodes a value tells it from an error of the value's own. */
   refusal: unknown
-  readonly #refuse: (end: number) => Error
 
-  /**
-   * @param size bytes to begin with, default 4096
-   * @param refuse makes the error for what would end at `end`, behind `bound`
-   */
-  constructor(size: number = INITIAL_BYTES, refuse: (end: number) => Error = tooLong) {
+  /** @param size bytes to begin with, default 4096 */
+  constructor(size: number = INITIAL_BYTES) {
     this.buffer = Buffer.allocUnsafeSlow(size)
-    this.#refuse = refuse
   }
 
   /**
    * Makes room for `count` more bytes. The methods below do so themselves.
    *
-   * @throws what `refuse` makes when that would be behind `bound`, RangeError when the buffer would exceed 1 GiB
+   * @throws what `tooLong` makes when that would be behind `bound`, RangeError when the buffer would exceed 1 GiB
    */
   ensure(count: number): void {
     if (this.position + count > this.buffer.length) this.#grow(count)
@@ -125,22 +120,23 @@ export class ByteWriter {
     return true
   }
 
+  /** The error for what would end at `end`, behind `bound`. */
+  protected tooLong(end: number): Error {
+    return new RangeError(`What is written would end at ${end}, behind ${this.bound}`)
+  }
+
   #grow(count: number): void {
     const needed = this.position + count
     if (needed > this.bound + SLACK_BYTES) {
-      this.refusal = this.#refuse(needed)
+      this.refusal = this.tooLong(needed)
       throw this.refusal
     }
-    if (needed > MAX_BYTES) throw tooLong()
+    if (needed > MAX_BYTES) throw new RangeError(`The buffer would exceed ${MAX_BYTES} bytes`)
     const size = Math.min(MAX_BYTES, Math.max(needed, this.buffer.length * 2))
     const grown = Buffer.allocUnsafeSlow(size)
     this.buffer.copy(grown, 0, 0, this.position)
     this.buffer = grown
   }
-}
-
-function tooLong(): RangeError {
-  return new RangeError(`The buffer would exceed ${MAX_BYTES} bytes`)
 }
 
 /** These bytes are nothing that a {@link ByteWriter}'s user would have written. */

@@ -12,6 +12,8 @@ export const DEAD_END: Link = {
   forward() {},
   flush: (done) => done?.(),
   queued: 0,
+  congested: false,
+  whenClear() {},
   start() {},
   async close() {},
   destroy() {},

@@ -6,11 +6,33 @@ import { u32At } from './bytes.js'
 
 const TWO_TO_32 = 2 ** 32
 
-/** Finds frames in chunks of bytes, however they are cut. */
+/** What a read takes in at once. Node's own sockets read as much. */
+export const READ_BYTES: number = 64 * 1024
+
+/** The room that a link is read into, over and over. A frame of more than half of it gets a buffer of its own. */
+const ROOM_BYTES = 4 * READ_BYTES
+
+/** A part of a buffer. */
+interface Range {
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * Finds frames in bytes, however they are cut. The bytes come as chunks (`push`), or are read to where this reader says (`room`, then
+ * `took`): what is cut then goes on where it ended, and nothing is copied and nothing allocated for it.
+ */
 export class FrameReader {
   readonly #limit: number
   readonly #frame = new ReceivedFrame()
-  /** The beginning of a frame whose rest has not come yet; `undefined` between frames. */
+  /** Where bytes are read to; made when first asked for. */
+  #room: Buffer | undefined
+  /** The part of it that is asked for as long as nothing is left of what was read before. */
+  #usual: Buffer | undefined
+  /** What is left of that: the beginning of a frame. */
+  #from = 0
+  #to = 0
+  /** The beginning of a frame whose rest has not come yet, where it has a buffer of its own. */
   #partial: Buffer | undefined
   /** How much of `#partial` is filled. */
   #filled = 0
@@ -31,18 +53,53 @@ export class FrameReader {
    * @throws ProtocolError on a length or a type that no frame has, before anything of it is buffered
    */
   push(chunk: Buffer, deliver: (frame: Frame) => void): void {
-    let at = 0
-    if (this.#partial !== undefined) at = this.#resume(chunk, deliver)
+    const at = this.#partial === undefined ? 0 : this.#resume(chunk, deliver)
     this.#origin = this.#passed
-    while (chunk.length - at >= HEADER_BYTES) {
-      const size = this.#frameSize(chunk, at)
-      if (chunk.length - at < size) break
-      this.#frame.set(chunk, at, at + size)
-      at += size
-      deliver(this.#frame)
-    }
-    if (at < chunk.length) this.#keep(chunk, at)
+    const rest = this.#deliverAll(chunk, { from: at, to: chunk.length }, deliver)
+    if (rest < chunk.length) this.#keep(chunk, rest)
     this.#passed += chunk.length
+  }
+
+  /** Where the next bytes are to be read to. The same as the last time, as long as that is possible. */
+  room(): Buffer {
+    if (this.#partial !== undefined) return this.#partial.subarray(this.#filled)
+    if (this.#room === undefined || this.#usual === undefined) {
+      this.#room = Buffer.allocUnsafeSlow(ROOM_BYTES)
+      this.#usual = this.#room.subarray(0, READ_BYTES)
+    }
+    const room = this.#room
+    if (this.#to === 0) return this.#usual
+    if (room.length - this.#to < READ_BYTES) {
+      room.copyWithin(0, this.#from, this.#to)
+      this.#to -= this.#from
+      this.#from = 0
+    }
+    return room.subarray(this.#to, this.#to + READ_BYTES)
+  }
+
+  /**
+   * Takes the bytes that have been read to `room()`, as `push` does.
+   *
+   * @throws ProtocolError as `push` does
+   */
+  took(count: number, deliver: (frame: Frame) => void): void {
+    if (this.#partial !== undefined) {
+      this.#filled += count
+      this.#passed += count
+      if (this.#filled === this.#partial.length) this.#deliverPartial(deliver)
+      return
+    }
+    const room = this.#room as Buffer
+    this.#origin = this.#passed - this.#to
+    this.#passed += count
+    this.#to += count
+    this.#from = this.#deliverAll(room, { from: this.#from, to: this.#to }, deliver)
+    const rest = this.#to - this.#from
+    if (rest >= HEADER_BYTES && this.#frameSize(room, this.#from) > ROOM_BYTES / 2)
+      this.#keep(room.subarray(0, this.#to), this.#from)
+    else if (rest > 0) return
+    this.#from = 0
+    this.#to = 0
   }
 
   /**
@@ -65,6 +122,8 @@ export class FrameReader {
 
   /** What the end of the bytes means here: `undefined` between frames, otherwise an error that says how much of the last one is missing. */
   truncation(): ProtocolError | undefined {
+    if (this.#partial === undefined && this.#to > 0)
+      this.#keep((this.#room as Buffer).subarray(0, this.#to), this.#from)
     if (this.#partial === undefined) return undefined
     const size =
       this.#filled < HEADER_BYTES
@@ -73,6 +132,28 @@ export class FrameReader {
     return new ProtocolError(
       `The link ended in the middle of a frame: truncated after ${this.#filled} bytes of ${size}`,
     )
+  }
+
+  /** Delivers the frames that lie whole between two places of a buffer; returns where the last one ended. */
+  #deliverAll(bytes: Buffer, { from, to }: Range, deliver: (frame: Frame) => void): number {
+    let at = from
+    while (to - at >= HEADER_BYTES) {
+      const size = this.#frameSize(bytes, at)
+      if (to - at < size) break
+      this.#frame.set(bytes, at, at + size)
+      at += size
+      deliver(this.#frame)
+    }
+    return at
+  }
+
+  #deliverPartial(deliver: (frame: Frame) => void): void {
+    const partial = this.#partial as Buffer
+    this.#partial = undefined
+    this.#origin = this.#partialAt
+    this.#frame.set(partial, 0, partial.length)
+    this.#frame.owned = partial.length >= OWN_BYTES
+    deliver(this.#frame)
   }
 
   /** Continues the frame that was cut; returns where in the chunk it ended. */
@@ -86,11 +167,7 @@ export class FrameReader {
     }
     const partial = this.#partial as Buffer
     at = this.#fill(chunk, at, partial.length)
-    if (this.#filled < partial.length) return at
-    this.#partial = undefined
-    this.#frame.set(partial, 0, partial.length)
-    this.#frame.owned = partial.length >= OWN_BYTES
-    deliver(this.#frame)
+    if (this.#filled === partial.length) this.#deliverPartial(deliver)
     return at
   }
 
@@ -113,7 +190,7 @@ export class FrameReader {
       rest < HEADER_BYTES ? HEADER_BYTES : this.#frameSize(chunk, at),
     )
     this.#filled = chunk.copy(this.#partial, 0, at)
-    this.#partialAt = this.#passed + at
+    this.#partialAt = this.#origin + at
   }
 
   #frameSize(bytes: Buffer, at: number): number {

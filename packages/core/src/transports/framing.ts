@@ -16,132 +16,192 @@ const TWO_TO_32 = 2 ** 32
 /** Where a frame's flags stand. */
 export const FLAGS_AT = 5
 
-/** What a buffer begins with: a tick's worth of small frames. */
-const INITIAL_BYTES = 64 * 1024
+/** A buffer with less room than a large piece of a stream takes is full: the next frame begins in another one. */
+const FULL_BYTES = 192 * 1024
+
+/** What a buffer has that takes the place of a full one. */
+const SEGMENT_BYTES = 256 * 1024
 
 /** A buffer that has grown beyond this is given back as soon as nothing waits in it. */
 const KEPT_BYTES = 1024 * 1024
 
-/** The frames that wait to leave on one link, back to back in one buffer. */
-export class FrameBuffer {
-  readonly writer: ByteWriter = new ByteWriter(undefined, (end) => this.#tooLarge(end))
+/** How many empty buffers are kept for the next frames: one leaves while the other is written into. */
+const SPARE_BUFFERS = 2
+
+/** A full buffer, and where in it the frames stand that wait. */
+interface Segment {
+  readonly buffer: Buffer
+  readonly end: number
+  first: number
+}
+
+/**
+ * The frames that wait to leave on one link, back to back. Nothing is moved when some of them have left: a buffer that is full is put
+ * behind others, and written into again when all in it has left. (Buffers made anew for every portion cost a third of a stream's
+ * processor time, most of it in the garbage collector.)
+ */
+export class FrameBuffer extends ByteWriter {
   readonly #limit: number
-  /** Where the first frame that waits begins: those before it have been handed over. */
+  /** Full buffers, the oldest first; none unless frames are made faster than they leave. */
+  readonly #full: Segment[] = []
+  /** Bytes that wait in those. */
+  #fullSize = 0
+  /** Where in the buffer that is written into the first frame that waits begins: those before it have been handed over. */
   #first = 0
   /** Where the frame begun stands; -1 between frames. */
   #start = -1
+  /** Where the frames lie that have been handed over, and may still be looked at. */
+  #leaving: Buffer | undefined
+  readonly #spare: Buffer[] = []
 
   constructor(limit: number = MAX_FRAME_BYTES) {
+    super()
     this.#limit = limit
   }
 
   /** Bytes that wait. */
   get size(): number {
-    return this.writer.position - this.#first
+    return this.#fullSize + this.position - this.#first
   }
 
   /** What is written from here on throws FrameTooLargeError as soon as it can't be a frame any more. */
   begin(head: FrameHead): ByteWriter {
-    const out = this.writer
     if (this.#start >= 0)
       throw new Error(
         'A getter of a value that is being sent sends something itself; that would mix two frames',
       )
-    out.bound = out.position + this.#limit
-    out.ensure(HEADER_BYTES)
-    this.#start = out.position
-    out.u32(0)
-    out.u8(head.type)
-    out.u8(head.flags)
-    out.u16(head.ref)
-    out.u32(head.to)
-    out.u32(head.from)
-    out.u32(head.id >>> 0)
-    out.u32(head.id < TWO_TO_32 ? 0 : Math.floor(head.id / TWO_TO_32))
-    out.u32(head.arg)
-    return out
+    if (this.position > FULL_BYTES) this.#renew()
+    this.bound = this.position + this.#limit
+    this.ensure(HEADER_BYTES)
+    this.#start = this.position
+    this.u32(0)
+    this.u8(head.type)
+    this.u8(head.flags)
+    this.u16(head.ref)
+    this.u32(head.to)
+    this.u32(head.from)
+    this.u32(head.id >>> 0)
+    this.u32(head.id < TWO_TO_32 ? 0 : Math.floor(head.id / TWO_TO_32))
+    this.u32(head.arg)
+    return this
   }
 
   commit(): void {
-    const size = this.writer.position - this.#start
+    const size = this.position - this.#start
     if (size > this.#limit) {
       const error = tooLarge(size, this.#limit)
       this.abandon()
       throw error
     }
-    putU32(this.writer.buffer, this.#start, size - LENGTH_BYTES)
+    putU32(this.buffer, this.#start, size - LENGTH_BYTES)
     this.#start = -1
   }
 
   abandon(): void {
-    this.writer.position = this.#start
+    this.position = this.#start
     this.#start = -1
-    if (this.size === 0) this.#giveBack()
+    this.#reuse()
   }
 
   /** Appends a whole frame as it stands. */
   append(bytes: Buffer, start: number, end: number): void {
-    this.writer.bound = Number.POSITIVE_INFINITY
-    this.writer.bytes(bytes, start, end)
-  }
-
-  /** All that waits, as a view that is good until the next frame is written. */
-  take(): Buffer {
-    const bytes = this.writer.buffer.subarray(this.#first, this.writer.position)
-    this.#first = 0
-    this.writer.position = 0
-    this.#giveBack()
-    return bytes
+    if (this.position > FULL_BYTES) this.#renew()
+    this.bound = Number.POSITIVE_INFINITY
+    this.bytes(bytes, start, end)
   }
 
   /** Bytes of the first frame that waits; 0 when none does. */
   get firstSize(): number {
-    return this.size === 0 ? 0 : u32At(this.writer.buffer, this.#first) + LENGTH_BYTES
+    if (this.size === 0) return 0
+    const [oldest] = this.#full
+    const at = oldest?.first ?? this.#first
+    return u32At(oldest?.buffer ?? this.buffer, at) + LENGTH_BYTES
   }
 
-  /** As many whole frames as have `bytes` together, or the first if it alone has more: a view that stays good until `compact`. */
-  takeSome(bytes: number): Buffer {
-    const { buffer, position } = this.writer
-    const from = this.#first
-    let end = from
-    while (end < position) {
-      const next = end + u32At(buffer, end) + LENGTH_BYTES
-      if (next - from > bytes && end > from) break
-      end = next
+  /**
+   * Hands over the next frames that wait: as many as lie together and have `bytes` together, or the first if it alone has more. A view
+   * that stays good until `release`, which is to be called before this is called again.
+   */
+  next(bytes: number = Number.POSITIVE_INFINITY): Buffer {
+    const oldest = this.#full[0]
+    if (oldest === undefined) {
+      const from = this.#first
+      this.#leaving = this.buffer
+      this.#first = portion(this.buffer, { from, end: this.position, bytes })
+      return this.buffer.subarray(from, this.#first)
     }
-    this.#first = end
-    return buffer.subarray(from, end)
+    const { buffer, first: from, end } = oldest
+    this.#leaving = buffer
+    oldest.first = portion(buffer, { from, end, bytes })
+    this.#fullSize -= oldest.first - from
+    if (oldest.first === end) this.#full.shift()
+    return buffer.subarray(from, oldest.first)
   }
 
-  /** Reclaims the room of what was handed over, once that is at least half. */
-  compact(): void {
-    const { buffer, position } = this.writer
-    if (this.#first < position / 2) return
-    buffer.copyWithin(0, this.#first, position)
-    this.writer.position = position - this.#first
-    this.#first = 0
+  /** What `next` has handed over is not looked at any more: its room can be used again. */
+  release(): void {
+    const left = this.#leaving
+    this.#leaving = undefined
+    if (left === undefined || left === this.buffer) this.#reuse()
+    else if (left !== this.#full[0]?.buffer) this.#keep(left)
   }
 
-  /** Lets go of the buffer, whose views stay good: frames go into a new one from now on. Nothing may wait. */
-  renew(): void {
-    this.writer.buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES)
-    this.writer.position = 0
-    this.#first = 0
+  /** Nothing waits any more. */
+  drop(): void {
+    this.#full.length = 0
+    this.#fullSize = 0
+    this.#first = this.position
+    this.#reuse()
   }
 
   /** The frames that wait, one by one. */
-  frames(): Generator<Frame> {
-    return framesIn(this.writer.buffer.subarray(this.#first, this.writer.position))
+  *frames(): Generator<Frame> {
+    for (const { buffer, first, end } of this.#full) yield* framesIn(buffer.subarray(first, end))
+    yield* framesIn(this.buffer.subarray(this.#first, this.position))
   }
 
-  /** A single giant, sent or refused, must not leave a giant buffer behind for good. */
-  #giveBack(): void {
-    if (this.writer.buffer.length > KEPT_BYTES) this.renew()
-  }
-
-  #tooLarge(end: number): FrameTooLargeError {
+  protected override tooLong(end: number): FrameTooLargeError {
     return tooLarge(end - this.#start, this.#limit, 'at least ')
   }
+
+  /** Puts the buffer that is full behind the others, and goes on in another one. */
+  #renew(): void {
+    const { buffer, position: end } = this
+    const first = this.#first
+    if (first < end) {
+      this.#full.push({ buffer, first, end })
+      this.#fullSize += end - first
+    }
+    this.buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(SEGMENT_BYTES)
+    this.position = 0
+    this.#first = 0
+  }
+
+  /** Begins at the front again, when nothing waits. */
+  #reuse(): void {
+    if (this.#first < this.position || this.#leaving === this.buffer) return
+    this.position = 0
+    this.#first = 0
+    // A single giant, sent or refused, must not leave a giant buffer behind for good.
+    if (this.buffer.length > KEPT_BYTES)
+      this.buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(SEGMENT_BYTES)
+  }
+
+  #keep(buffer: Buffer): void {
+    if (buffer.length <= KEPT_BYTES && this.#spare.length < SPARE_BUFFERS) this.#spare.push(buffer)
+  }
+}
+
+/** Where the frames end that begin at `from` and have `bytes` together, or the first if it alone has more. */
+function portion(
+  buffer: Buffer,
+  { from, end, bytes }: { from: number; end: number; bytes: number },
+): number {
+  if (end - from <= bytes) return end
+  let at = from
+  do at += u32At(buffer, at) + LENGTH_BYTES
+  while (at < end && at + u32At(buffer, at) + LENGTH_BYTES - from <= bytes)
+  return at
 }
 
 function tooLarge(size: number, limit: number, about = ''): FrameTooLargeError {

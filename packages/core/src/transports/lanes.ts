@@ -1,14 +1,23 @@
 // The two queues in which frames wait to leave a link: stream data in one, everything else in the other, which always goes first.
 
 import { Flag, type Frame, type FrameHead } from '../frames.js'
+import type { Sender } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
 import { FrameBuffer } from './framing.js'
+
+/** So much stream data waits at most, and a frame of each stream: what else there is waits where it comes from, where it costs nothing more. */
+const CONGESTED_BYTES = 256 * 1024
+
+/** With so little of it left, streams go on. */
+const CLEAR_BYTES = 128 * 1024
 
 /** Outgoing frames. A call or a cancellation never waits behind another exchange's stream. */
 export class Lanes {
   readonly swift: FrameBuffer
   readonly bulk: FrameBuffer
   #current: FrameBuffer
+  /** Those who wait for room. */
+  #senders: Sender[] = []
 
   constructor(limit?: number) {
     this.swift = new FrameBuffer(limit)
@@ -19,6 +28,24 @@ export class Lanes {
   /** Bytes that wait. */
   get size(): number {
     return this.swift.size + this.bulk.size
+  }
+
+  get congested(): boolean {
+    return this.bulk.size > CONGESTED_BYTES
+  }
+
+  whenClear(sender: Sender): void {
+    this.#senders.push(sender)
+  }
+
+  /** Some frames have left: lets those go on who wait for that, as long as there is room. Those who have to wait again do so behind the others. */
+  tellSenders(): void {
+    if (this.#senders.length === 0 || this.bulk.size > CLEAR_BYTES) return
+    const senders = this.#senders
+    this.#senders = []
+    let told = 0
+    while (told < senders.length && !this.congested) (senders[told++] as Sender).cleared()
+    if (told < senders.length) this.#senders = [...senders.slice(told), ...this.#senders]
   }
 
   begin(head: FrameHead): ByteWriter {
@@ -48,8 +75,8 @@ export class Lanes {
 
   /** Nothing waits any more. */
   drop(): void {
-    this.swift.take()
-    this.bulk.take()
+    this.swift.drop()
+    this.bulk.drop()
   }
 
   #laneOf({ flags }: FrameHead): FrameBuffer {

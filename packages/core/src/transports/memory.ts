@@ -2,7 +2,7 @@
 // for so many bytes, and what does not fit waits at its sender.
 
 import type { Frame, FrameHead } from '../frames.js'
-import type { Link, LinkEvents } from '../transport.js'
+import type { Link, LinkEvents, Sender } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
 import { FrameReader } from './frame-reader.js'
 import type { FrameBuffer } from './framing.js'
@@ -83,6 +83,14 @@ export class MemoryLink implements Link {
     return this.#blocked ? this.#lanes.size : 0
   }
 
+  get congested(): boolean {
+    return this.#lanes.congested
+  }
+
+  whenClear(sender: Sender): void {
+    this.#lanes.whenClear(sender)
+  }
+
   begin(head: FrameHead): ByteWriter {
     return this.#lanes.begin(head)
   }
@@ -111,6 +119,7 @@ export class MemoryLink implements Link {
     if (this.#ended) return this.#drop()
     if (done !== undefined) this.#onDone.push(done)
     this.#blocked = !this.#handOver()
+    this.#lanes.tellSenders()
     if (this.#blocked) return
     for (const tell of this.#onDone.splice(0)) tell()
     if (this.#closing) this.#end(undefined)
@@ -166,9 +175,8 @@ export class MemoryLink implements Link {
   }
 
   #send(lane: FrameBuffer): void {
-    const room = CAPACITY_BYTES - this.#underWay
-    const bytes = Buffer.from(lane.size <= room ? lane.take() : lane.takeSome(room))
-    if (lane.size > 0) lane.compact()
+    const bytes = Buffer.from(lane.next(CAPACITY_BYTES - this.#underWay))
+    lane.release()
     this.#underWay += bytes.length
     this.#wire.carry(() => {
       this.#underWay -= bytes.length

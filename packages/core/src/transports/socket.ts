@@ -1,18 +1,16 @@
 // A link over a net.Socket: the private socketpair between the primary and one worker.
 
-import { Socket, type SocketConstructorOpts } from 'node:net'
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import type { Frame, FrameHead } from '../frames.js'
-import type { Link, LinkEvents } from '../transport.js'
+import { PIECE_BYTES } from '../streams.js'
+import type { Link, LinkEvents, Sender } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { FrameReader } from './frame-reader.js'
+import { FrameReader, READ_BYTES } from './frame-reader.js'
 import type { FrameBuffer } from './framing.js'
 import { Lanes } from './lanes.js'
 
 /** How much stream data is handed to the socket at once: what a small frame made meanwhile has to wait for. */
-const BULK_BYTES = 128 * 1024
-
-/** What a read takes in at once. Node's own sockets read as much. */
-const READ_BYTES = 64 * 1024
+const BULK_BYTES = 64 * 1024
 
 /**
  * How much one socket may say in one turn of the event loop. Node alone goes on for 2 MiB as long as there is more, and every other link waits: 50 000
@@ -25,6 +23,9 @@ const TURN_BYTES = 256 * 1024
  * machine, wait while this one is still making frames. Measured in docs/performance.md.
  */
 const BATCH_FRAMES = 16
+
+/** A connection that has no socket yet: a descriptor, or the handle of one. */
+export type OpenConnection = { readonly fd: number } | { readonly handle: object }
 
 /**
  * A link over a socket. Frames that are made together leave together: whenever there are enough of them for a write, and the rest at the end
@@ -41,8 +42,10 @@ export class SocketLink implements Link {
   readonly #onWritten = () => this.#written()
   /** Whether the socket hands over what it reads without a 'data' event. */
   readonly #readsItself: boolean
-  #read: (chunk: Buffer) => void = () => {}
   #events: LinkEvents | undefined
+  readonly #deliver = (frame: Frame) => {
+    if (!this.#ended) this.#events?.frame(frame)
+  }
   /** A flush is due. */
   #scheduled = false
   /** Frames that have come since the last flush. */
@@ -51,6 +54,8 @@ export class SocketLink implements Link {
   #taken = 0
   /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
+  /** Where the last write's bytes lie, as long as it is not done. */
+  #leaving: FrameBuffer | undefined
   /** To be told when nothing waits, neither here nor in the socket. */
   readonly #onDone: (() => void)[] = []
   #closing = false
@@ -58,16 +63,16 @@ export class SocketLink implements Link {
   #reason: Error | undefined
 
   /**
-   * @param source a socket, or the descriptor of one that is open: that one is read into a single buffer, which saves an allocation with
-   *   every read and a seventh of the processor time of a call
+   * @param source a socket, or what one can be made of: that is read into a single buffer, which saves an allocation with every read and
+   *   a seventh of the processor time of a call
    * @param limit the largest frame that is sent or accepted, in bytes. Default 16 MiB
    */
-  constructor(source: Socket | number, limit?: number) {
-    const socket = typeof source === 'number' ? this.#open(source) : source
-    this.#readsItself = typeof source === 'number'
-    this.#socket = socket
+  constructor(source: Socket | OpenConnection, limit?: number) {
     this.#lanes = new Lanes(limit)
     this.#reader = new FrameReader(limit)
+    this.#readsItself = !(source instanceof Socket)
+    const socket = source instanceof Socket ? source : this.#open(source)
+    this.#socket = socket
     // Always there: without it an EPIPE after a worker's death would end this process.
     socket.on('error', (error: NodeJS.ErrnoException) => {
       // The other side's death in other words; that is what `closed` tells.
@@ -78,6 +83,14 @@ export class SocketLink implements Link {
 
   get queued(): number {
     return this.#blocked ? this.#lanes.size : 0
+  }
+
+  get congested(): boolean {
+    return this.#lanes.congested
+  }
+
+  whenClear(sender: Sender): void {
+    this.#lanes.whenClear(sender)
   }
 
   begin(head: FrameHead): ByteWriter {
@@ -100,21 +113,12 @@ export class SocketLink implements Link {
 
   start(events: LinkEvents): void {
     this.#events = events
-    const deliver = (frame: Frame) => {
-      if (!this.#ended) events.frame(frame)
-    }
-    this.#read = (chunk) => {
-      try {
-        this.#reader.push(chunk, deliver)
-      } catch (error) {
-        this.destroy(this.#reader.blame(error))
-      }
-      // A read that is not full has taken all there was: this turn's last.
-      if (chunk.length < READ_BYTES) this.#taken = 0
-      else this.#pace()
-    }
     if (this.#readsItself) this.#socket.resume()
-    else this.#socket.on('data', this.#read)
+    else
+      this.#socket.on('data', (chunk) => {
+        this.#read(() => this.#reader.push(chunk, this.#deliver))
+        this.#pace(chunk.length, READ_BYTES)
+      })
     if (this.#socket.destroyed) queueMicrotask(() => this.#end())
   }
 
@@ -124,9 +128,10 @@ export class SocketLink implements Link {
     if (this.#ended || this.#socket.writableEnded) return this.#lanes.drop()
     if (this.#socket.destroyed) return // What waits was never handed over; `closed` is about to say so.
     while (!this.#blocked && this.#lanes.size > 0) {
-      if (this.#lanes.swift.size > 0) this.#writeAll(this.#lanes.swift)
-      else this.#writeSome(this.#lanes.bulk)
+      if (this.#lanes.swift.size > 0) this.#send(this.#lanes.swift)
+      else this.#send(this.#lanes.bulk, BULK_BYTES)
     }
+    this.#lanes.tellSenders()
     if (this.#blocked) return
     for (const tell of this.#onDone.splice(0)) tell()
     if (this.#closing) this.#socket.end()
@@ -147,53 +152,64 @@ export class SocketLink implements Link {
     this.#end()
   }
 
-  /** Lets the other sockets have their turn after so many bytes. */
-  #pace(): void {
-    this.#taken += READ_BYTES
+  #read(take: () => void): void {
+    try {
+      take()
+    } catch (error) {
+      this.destroy(this.#reader.blame(error))
+    }
+  }
+
+  /** Lets the other sockets have their turn after so many bytes. A read that is not full has taken all there was: this turn's last. */
+  #pace(bytes: number, room: number): void {
+    if (bytes < room) {
+      this.#taken = 0
+      return
+    }
+    this.#taken += bytes
     if (this.#taken < TURN_BYTES) return
     this.#taken = 0
     this.#socket.pause()
     setImmediate(() => this.#socket.resume())
   }
 
-  #open(fd: number): Socket {
-    const callback = (bytes: number, buffer: Uint8Array) => {
-      this.#read((buffer as Buffer).subarray(0, bytes))
-      return true
+  #open(connection: OpenConnection): Socket {
+    const reader = this.#reader
+    let count = 0
+    const take = () => reader.took(count, this.#deliver)
+    const onread: OnReadOpts = {
+      buffer: () => reader.room(),
+      callback: (bytes, room) => {
+        count = bytes
+        this.#read(take)
+        this.#pace(bytes, room.length)
+        return true
+      },
     }
-    const onread = { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback }
-    // Documented for net.connect(), which passes its options on to this constructor; its types leave it out.
-    return new Socket({ fd, readable: true, writable: true, onread } as SocketConstructorOpts)
+    // `onread` is documented for net.connect(), which passes its options on to this constructor; its types leave it out.
+    const options = { ...connection, readable: true, writable: true, onread }
+    return new Socket(options as SocketConstructorOpts).pause() // Until `start`.
   }
 
   #schedule(): void {
     if (this.#blocked) return
-    if (++this.#batch >= BATCH_FRAMES) return this.flush()
+    if (++this.#batch >= BATCH_FRAMES || this.#lanes.bulk.size >= PIECE_BYTES) return this.flush()
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(this.#flush)
   }
 
-  #writeAll(lane: FrameBuffer): void {
-    this.#write(lane.take())
-    // The socket still reads from this buffer.
-    if (this.#blocked) lane.renew()
-  }
-
-  #writeSome(lane: FrameBuffer): void {
-    if (lane.size <= BULK_BYTES) return this.#writeAll(lane)
-    lane.compact()
-    this.#write(lane.takeSome(BULK_BYTES))
-  }
-
-  #write(bytes: Buffer): void {
-    this.#socket.write(bytes, this.#onWritten)
+  #send(lane: FrameBuffer, bytes?: number): void {
+    this.#socket.write(lane.next(bytes), this.#onWritten)
     this.#blocked = this.#socket.writableLength > 0
+    if (this.#blocked) this.#leaving = lane
+    else lane.release()
   }
 
   #written(): void {
     if (!this.#blocked || this.#socket.writableLength > 0) return
     this.#blocked = false
+    this.#leaving?.release()
     this.flush()
   }
 

@@ -1,13 +1,17 @@
 // What a worker sends, on its way to a client: as fast as the client takes it.
 
-import type { OutgoingExchange } from '@clusterwire/core/peer'
+import { bytesOf, dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { borrow, LENT_BYTES } from './lent-buffer.js'
 
 /** What takes bytes: a response, or a socket. */
 export interface Outlet {
   /** Returns `false` when there is no room for more before `drain`. */
-  write(bytes: Buffer): boolean
+  write(bytes: Buffer, written?: () => void): boolean
   on(event: 'drain', listener: () => void): unknown
 }
+
+/** Less than this is copied into Node's own pool, as small buffers are. */
+const WORTH_LENDING = 4096
 
 /** Writes, and gives the worker credit for what there was room for. */
 export class PacedWriter {
@@ -18,6 +22,18 @@ export class PacedWriter {
 
   constructor(out: Outlet) {
     this.#out = out
+  }
+
+  /** Passes on the bytes of a frame, from `start` on. */
+  pass(exchange: OutgoingExchange, frame: Frame, start: number): void {
+    const { bytes, end } = frame
+    const size = end - start
+    if (size < WORTH_LENDING || size > LENT_BYTES || frame.owned)
+      return this.write(bytesOf(frame, start), exchange, dataBytes(frame))
+    const { buffer, giveBack } = borrow()
+    bytes.copy(buffer, 0, start, end)
+    if (this.#out.write(buffer.subarray(0, size), giveBack)) exchange.consumed(dataBytes(frame))
+    else this.owe(exchange, dataBytes(frame))
   }
 
   /** @param cost what the bytes took of the exchange's window */

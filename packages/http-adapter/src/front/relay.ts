@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { bytesOf, dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
 import { type Amendment, amend } from './head.js'
 import { PacedWriter } from './paced.js'
@@ -51,9 +51,10 @@ export class RelayedStream {
 
   /** Passes on a data frame's bytes, those from `start` on. */
   take(exchange: OutgoingExchange, frame: Frame, start: number): void {
-    const piece = this.#first ?? bytesOf(frame, start)
+    const first = this.#first
+    if (first === undefined) return this.#writer.pass(exchange, frame, start)
     this.#first = undefined
-    this.#writer.write(piece, exchange, dataBytes(frame))
+    this.#writer.write(first, exchange, dataBytes(frame))
   }
 
   /** Passes on the last bytes. */

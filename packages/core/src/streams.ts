@@ -6,7 +6,7 @@
 import { ProtocolError } from './errors.js'
 
 /** How many bytes of data frames a sender may send before the receiver has consumed any. */
-export const WINDOW_BYTES: number = 1024 * 1024
+export const WINDOW_BYTES: number = 256 * 1024
 
 /** How large a piece raw bytes are cut into: small enough that other exchanges' data gets its turn. */
 export const PIECE_BYTES: number = 64 * 1024

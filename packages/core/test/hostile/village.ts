@@ -270,7 +270,7 @@ export function frameOf(head: FrameHead, body?: unknown): Buffer {
     throw error
   }
   buffer.commit()
-  return Buffer.from(buffer.take())
+  return Buffer.from(buffer.next())
 }
 
 /** The body of a publication. */

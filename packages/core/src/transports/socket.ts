@@ -37,6 +37,7 @@ export class SocketLink implements Link {
   readonly #reader: FrameReader
   readonly #flush = () => {
     this.#scheduled = false
+    this.#batchLimit = BATCH_FRAMES
     this.flush()
   }
   readonly #onWritten = () => this.#written()
@@ -50,6 +51,7 @@ export class SocketLink implements Link {
   #scheduled = false
   /** Frames that have come since the last flush. */
   #batch = 0
+  #batchLimit = BATCH_FRAMES
   /** Bytes of full reads, one right after the other. */
   #taken = 0
   /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
@@ -193,10 +195,13 @@ export class SocketLink implements Link {
 
   #schedule(): void {
     if (this.#blocked) return
-    if (++this.#batch >= BATCH_FRAMES || this.#lanes.bulk.size >= PIECE_BYTES) return this.flush()
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(this.#flush)
+    if (!this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(this.#flush)
+    }
+    if (++this.#batch < this.#batchLimit && this.#lanes.bulk.size < PIECE_BYTES) return
+    this.#batchLimit = Math.min(this.#batchLimit * 2, 64)
+    this.flush()
   }
 
   #send(lane: FrameBuffer, bytes?: number): void {

@@ -19,10 +19,13 @@ const BULK_BYTES = 64 * 1024
 const TURN_BYTES = 256 * 1024
 
 /**
- * How many small frames leave in one write. Fewer would cost a system call for little; more would let the other side, and its core of the
- * machine, wait while this one is still making frames. Measured in docs/performance.md.
+ * How many small frames leave in a turn's first write. Fewer would cost a system call for little; more would let the other side, and its core
+ * of the machine, wait while this one is still making frames. That one is busy then, and each further write of the turn may take more: with
+ * 256 calls in flight, that is a tenth of their processor time. Measured in docs/performance.md.
  */
 const BATCH_FRAMES = 16
+const BATCH_GROWTH = 4
+const MAX_BATCH_FRAMES = 256
 
 /** A connection that has no socket yet: a descriptor, or the handle of one. */
 export type OpenConnection = { readonly fd: number } | { readonly handle: object }
@@ -51,6 +54,7 @@ export class SocketLink implements Link {
   #scheduled = false
   /** Frames that have come since the last flush. */
   #batch = 0
+  /** How many make a write. */
   #batchLimit = BATCH_FRAMES
   /** Bytes of full reads, one right after the other. */
   #taken = 0
@@ -200,7 +204,7 @@ export class SocketLink implements Link {
       setImmediate(this.#flush)
     }
     if (++this.#batch < this.#batchLimit && this.#lanes.bulk.size < PIECE_BYTES) return
-    this.#batchLimit = Math.min(this.#batchLimit * 2, 64)
+    this.#batchLimit = Math.min(this.#batchLimit * BATCH_GROWTH, MAX_BATCH_FRAMES)
     this.flush()
   }
 

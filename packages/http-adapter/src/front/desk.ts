@@ -11,6 +11,7 @@ import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
 import type { FrontOptions } from './options.js'
 import type { Refusal } from './refusal.js'
+import type { Workers } from './workers.js'
 
 /** What has happened so far. */
 export interface Counters {
@@ -35,6 +36,7 @@ export interface Upgraded {
 /** The front's desk. */
 export class Desk {
   readonly peer: Peer
+  readonly workers: Workers
   readonly balancer: Balancer
   readonly room: WaitingRoom
   /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
@@ -56,9 +58,13 @@ export class Desk {
   closing = false
   active = 0
   #onIdle: (() => void) | undefined
+  /** Nobody keeps this any more, except those whose requests still come. */
+  #retired = false
+  /** Ends that changes of the workers are heard of; undefined while they are not. */
+  #forgetWorkers: (() => void) | undefined
 
   /** @throws InvalidOptionError */
-  constructor(peer: Peer, options: FrontOptions) {
+  constructor(peer: Peer, options: FrontOptions, workers: Workers) {
     const { balance = leastPending(), queue, retry, onError = printError } = options
     const { concurrency = Number.POSITIVE_INFINITY, timeout = 0, deadline } = options
     const { maxBodyBytes = Number.POSITIVE_INFINITY, maxUrlLength = Number.POSITIVE_INFINITY } =
@@ -67,21 +73,23 @@ export class Desk {
     assertLimit('maxBodyBytes', maxBodyBytes, 0)
     assertLimit('maxUrlLength', maxUrlLength, 1)
     this.peer = peer
+    this.workers = workers
     this.balancer = balance
     this.onError = onError
     this.room = new WaitingRoom(peer.clock, queue)
     this.retries = retry?.idempotent ?? 1
-    this.loads = new Loads(peer.directory, concurrency)
+    this.loads = new Loads(concurrency)
     if (timeout !== 0 || deadline !== undefined)
       this.timeLimits = new TimeLimits(timeout, deadline ?? {})
     if (Number.isFinite(maxBodyBytes) || Number.isFinite(maxUrlLength))
       this.limits = { maxBodyBytes, maxUrlLength }
-    peer.directory.onChange(() => this.room.advance())
+    this.#heedWorkers()
   }
 
   /** A request begins. */
   entered(): void {
     this.active++
+    if (this.#forgetWorkers === undefined) this.#heedWorkers()
   }
 
   /** A worker has begun to answer. */
@@ -113,7 +121,9 @@ export class Desk {
   settled(): void {
     this.active--
     if (this.room.size > 0) this.room.advance()
-    if (this.active === 0) this.#onIdle?.()
+    if (this.active > 0) return
+    this.#onIdle?.()
+    if (this.#retired) this.#ignoreWorkers()
   }
 
   /** Lets `idle` resolve at once. */
@@ -127,6 +137,26 @@ export class Desk {
       this.#onIdle = resolve
       if (this.active === 0) resolve()
     })
+  }
+
+  /** The front is closed: while no request is left, the workers' peer keeps nothing of it. */
+  retire(): void {
+    this.#retired = true
+    if (this.active === 0) this.#ignoreWorkers()
+  }
+
+  #heedWorkers(): void {
+    const changed = () => {
+      this.loads.prune()
+      this.room.advance()
+    }
+    this.#forgetWorkers = this.workers.onChange(changed)
+    changed()
+  }
+
+  #ignoreWorkers(): void {
+    this.#forgetWorkers?.()
+    this.#forgetWorkers = undefined
   }
 
   /** Lets the balancer know how long a worker has taken. */

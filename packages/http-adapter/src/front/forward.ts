@@ -213,10 +213,10 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
 
   #seek(): void {
     if (this.#over) return
-    const { room, peer } = this.desk
+    const { room, peer, workers } = this.desk
     const progress = room.blocked ? 'blocked' : this.proceed()
     if (progress === 'left') return
-    const nobody = peer.directory.candidates(this.procedure).length === 0
+    const nobody = workers.candidates(this.procedure).length === 0
     if (nobody && peer.waiting.hopeless) this.refuse(Refusals.noWorker)
     else if (!room.add(this, progress))
       this.refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)

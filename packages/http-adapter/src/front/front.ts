@@ -26,6 +26,7 @@ import { OwnServer } from './own-server.js'
 import { answerHealth, answerMetrics, type Listener, pages, pathOf } from './pages.js'
 import { type FrontStats, statsOf } from './stats.js'
 import { respondOn, Tunnel } from './tunnel.js'
+import type { Workers } from './workers.js'
 
 /**
  * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
@@ -68,11 +69,18 @@ export class HttpFront {
   /** Whether the workers' app listens to upgrades; while that is not known, they wait for it as all requests do. */
   #upgrades = true
   #closing: Promise<void> | undefined
+  /** Ends that the primary knows of it. */
+  readonly #forget: () => void
 
-  constructor(primary: ClusterPeer, options: FrontOptions) {
+  /** @param workers those that it may choose from. Default: all of the primary's */
+  constructor(
+    primary: ClusterPeer,
+    options: FrontOptions,
+    workers: Workers = primary.peer.directory,
+  ) {
     const { trust, grace = 10_000, server = {}, maxConnections = Infinity } = options
     assertLimit('maxConnections', maxConnections, 1)
-    this.#desk = new Desk(primary.peer, options)
+    this.#desk = new Desk(primary.peer, options, workers)
     this.#maxConnections = maxConnections
     this.health = (req, res) => answerHealth(this.#desk, { req, res })
     this.metrics = (req, res) => answerMetrics(this.#desk, this.#traffic, { req, res })
@@ -92,8 +100,10 @@ export class HttpFront {
       socket.on('error', ignore) // Node listens no longer.
       this.#upgradeInTurn(req, socket as Socket, head)
     }
-    primary.onDrain(() => this.close())
-    primary.peer.directory.onChange(() => this.#learn())
+    const forgets = [primary.onDrain(() => this.close()), workers.onChange(() => this.#learn())]
+    this.#forget = () => {
+      for (const forget of forgets) forget()
+    }
     this.#learn()
   }
 
@@ -147,6 +157,8 @@ export class HttpFront {
     }, this.#grace)
     await Promise.all([...closed, this.#desk.idle()])
     clearTimeout(force)
+    this.#forget()
+    this.#desk.retire()
   }
 
   #assertOpen(): void {
@@ -216,9 +228,9 @@ export class HttpFront {
 
   /** The workers have changed. Their app listens to upgrades or it does not; when none of them is there, it did what it did. */
   #learn(): void {
-    const { directory } = this.#desk.peer
-    const upgrades = directory.candidates(UPGRADE).length > 0
-    if (upgrades === this.#upgrades || directory.candidates(REQUEST).length === 0) return
+    const { workers } = this.#desk
+    const upgrades = workers.candidates(UPGRADE).length > 0
+    if (upgrades === this.#upgrades || workers.candidates(REQUEST).length === 0) return
     this.#upgrades = upgrades
     for (const server of this.#servers) server.upgrades = upgrades
   }

@@ -83,7 +83,7 @@ export function statsOf(desk: Desk, connections: FrontStats['connections']): Fro
 }
 
 /** The parts of the workers that take requests. */
-export function loadsOf({ peer, loads }: Desk): Load[] {
-  const serving = peer.directory.ready().filter(({ procedures }) => procedures.has(REQUEST))
+export function loadsOf({ workers, loads }: Desk): Load[] {
+  const serving = workers.ready().filter(({ procedures }) => procedures.has(REQUEST))
   return serving.map((member) => loads.of(member))
 }

@@ -85,8 +85,8 @@ export class Tunnel extends Forward implements Upgraded {
   }
 
   override proceed(): Progress {
-    const { directory } = this.desk.peer
-    if (directory.candidates(UPGRADE).length === 0 && directory.candidates(REQUEST).length > 0)
+    const { workers } = this.desk
+    if (workers.candidates(UPGRADE).length === 0 && workers.candidates(REQUEST).length > 0)
       return this.#proceedUnheard()
     const proceeded = super.proceed()
     this.#sayGoodbye()

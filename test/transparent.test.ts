@@ -46,6 +46,9 @@ async function expressApp(app = 'express-app.js') {
   }
 }
 
+const readyNumbers = async (cluster: TestCluster) =>
+  (await cluster.workers()).filter(({ state }) => state === 'ready').map(({ number }) => number)
+
 const readyPids = async (cluster: TestCluster) =>
   (await cluster.workers()).filter(({ state }) => state === 'ready').map(({ pid }) => pid)
 
@@ -194,6 +197,24 @@ it.each(['node:http', 'the front'])(
     await ask({ port: plain, path: '/unlisten' })
     await expect.poll(() => upgradeOf(plain)).toBe('ordinary Lines')
     expect(await upgradeOf(lines)).toBe('upgraded')
+  },
+)
+
+it.each([
+  ['ordinary requests', 'plain'],
+  ['upgrades', 'lines'],
+])(
+  '%s count for the worker that handles them: it is replaced when it has had enough',
+  async (_what, word) => {
+    const cluster = await start('upgrades.cjs', { workers: 1, recycle: { maxRequests: 20 } })
+    const port = await portOf(cluster, word)
+    for (let n = 0; n <= 20; n++) await upgradeOf(port)
+    const { number, reason } = await cluster.event('worker.recycle')
+    expect(number).toBe(1)
+    // Its own limit is up to a fifth lower.
+    expect(reason).toMatch(/^it has handled (1[6-9]|2[01]) requests$/)
+    await expect.poll(() => readyNumbers(cluster), { timeout: 10_000 }).toEqual([2])
+    expect(await upgradeOf(port)).not.toBe('')
   },
 )
 

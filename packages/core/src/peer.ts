@@ -64,7 +64,7 @@ export class Peer implements Exchanger {
   readonly scopes: Scopes
   /** What it has called and answered, and how that went. */
   readonly stats: Stats = new Stats()
-  /** Requests whose handlers were entered. */
+  /** Requests whose handlers were entered. An adapter counts those that it hands over itself. */
   handled = 0
   abandoned = 0
   readonly counters: PeerCounters

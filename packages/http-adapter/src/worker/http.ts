@@ -56,7 +56,7 @@ export function serveHttp(
     clients.closed(bytes.readDoubleLE(exchange.inputAt))
     exchange.reply(nothing, undefined)
   })
-  const tunnels = new Tunnels(server, peer.clock, upgradeGrace)
+  const tunnels = new Tunnels(server, peer, upgradeGrace)
   worker.onDrain(() => tunnels.drain())
   if (upgrade !== undefined) server.on('upgrade', upgrade)
   whenHeard(server, 'upgrade', () => {

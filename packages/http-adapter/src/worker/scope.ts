@@ -1,6 +1,7 @@
 // What belongs to a request beside its bytes: until when it is wanted, and what the calls made for it inherit.
 
 import type { IncomingMessage } from 'node:http'
+import type { IncomingExchange, Peer } from '@clusterwire/core/peer'
 import { REQUEST_ID } from '../wire.js'
 import type { RequestScope, VirtualSocket } from './virtual-socket.js'
 
@@ -21,4 +22,25 @@ export function metaOf(headers: readonly string[]): Readonly<Record<string, stri
       return { [REQUEST_ID]: headers[at + 1] as string }
   }
   return {}
+}
+
+/** A request that is given to the app. */
+export interface Handover {
+  readonly peer: Peer
+  readonly exchange: IncomingExchange
+}
+
+/** Gives a request to the app. The calls that are made in there, and those that follow from it, are made for the request. */
+export function runFor<H extends Handover>(handover: H, give: (handover: H) => void): void {
+  const { peer, exchange } = handover
+  const { scopes } = peer
+  peer.handled++
+  if (scopes.active) return scopes.run(exchange, () => give(handover))
+  // Nobody makes calls yet. If the first client is made in there, it is in the request's scope at once.
+  const outer = scopes.entered(exchange)
+  try {
+    give(handover)
+  } finally {
+    scopes.left(outer)
+  }
 }

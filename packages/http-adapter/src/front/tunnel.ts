@@ -50,7 +50,9 @@ export class Tunnel extends Forward implements Upgraded {
     // The timeouts of requests are over, and so is what Node's server did about errors: they are told by the end of the connection.
     socket.setTimeout(0)
     socket.on('error', ignore)
-    socket.on('end', () => this.#ended())
+    socket.on('end', () => {
+      this.#clientEnded = true
+    })
     if (head.length > 0) socket.unshift(head)
   }
 
@@ -160,17 +162,12 @@ export class Tunnel extends Forward implements Upgraded {
     this.exchange.write(encodePieceType, Piece.goodbye)
   }
 
-  #ended(): void {
-    this.#clientEnded = true
-    // It says that it is done before anybody has heard of it. No protocol begins like that.
-    if (this.exchange !== undefined) return
-    this.abandon()
-    this.#socket.destroy()
-  }
-
-  /** As under plain Node: where the app does not listen to upgrades, this is a request like any other. */
+  /** As under plain Node: where the app does not listen to upgrades, this is a request like any other, whose client's end is its going away. */
   #proceedUnheard(): 'left' {
-    if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
+    if (this.#clientEnded) {
+      this.abandon()
+      this.#socket.destroy()
+    } else if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
     else {
       const { req, connection, headers, requestId } = this.#arrival
       const res = respondOn(this.#arrival)

@@ -7,10 +7,10 @@ import type { TLSSocket } from 'node:tls'
 import type { Candidate, Member } from '@clusterwire/core/peer'
 import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { ListenError } from '../src/index.js'
+import { type HttpFront, httpFront, ListenError } from '../src/index.js'
 import { cert, key } from './support/certificate.js'
 import { call } from './support/client.js'
-import { serve, startCluster } from './support/cluster.js'
+import { serve, startCluster, startPlain } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
 
 /** A grace that no test outlives. */
@@ -322,6 +322,37 @@ it('close: the connections of a server of one’s own are left alone', async () 
   await front.close()
   socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
   expect(await answer).toMatch(/\r\n\r\nserved$/)
+})
+
+it('close: the primary keeps nothing of a front that is closed, not even when it has been used since', async () => {
+  const { mesh } = await startCluster(() => (_req, res) => void res.end('served'))
+  const listenAndClose = async () => {
+    const front = httpFront(mesh.primary, { grace: 1, health: '/health' })
+    const { port } = await front.listen(0, '127.0.0.1')
+    expect((await call(port)).body).toBe('served')
+    await front.close()
+    const own = createHttpServer(front.request)
+    await new Promise<void>((resolve) => own.listen(0, '127.0.0.1', resolve))
+    expect((await call((own.address() as AddressInfo).port)).body).toBe('served')
+    await new Promise((resolve) => own.close(resolve))
+    return new WeakRef(front)
+  }
+  const fronts: WeakRef<HttpFront>[] = []
+  for (let n = 0; n < 5; n++) fronts.push(await listenAndClose())
+  await until(() => {
+    globalThis.gc?.()
+    return fronts.filter((front) => front.deref() !== undefined).length === 0
+  })
+})
+
+it('close: on a server of one’s own a request still waits for a worker afterwards', async () => {
+  const { front, mesh } = await startCluster(undefined)
+  await front.close()
+  const answer = call(await startPlain(front.request))
+  await until(() => front.stats().waiting === 1)
+  for (const worker of mesh.workers) await serve(worker, () => (_req, res) => res.end('served'))
+  expect((await answer).body).toBe('served')
+  expect(front.stats()).toMatchObject({ active: 0, waiting: 0 })
 })
 
 it('close: nobody listens afterwards, not even who was about to', async () => {

@@ -21,6 +21,8 @@ import { type Http2Answer, send, startHttp2 } from './support/http2.js'
 import { until } from './support/raw.js'
 
 const MiB = 1024 * 1024
+/** A grace that no test outlives. */
+const NEVER = 3_600_000
 
 it('the app gets an HTTP/1.1 request', async () => {
   const { session, own } = await startHttp2(() => (req, res) => {
@@ -357,6 +359,64 @@ it('the same port speaks HTTP/1.1, and WebSocket, to those who ask for it', asyn
   const socket = new WebSocket(`wss://127.0.0.1:${port}`, { rejectUnauthorized: false })
   onTestFinished(() => socket.terminate())
   expect(String((await once(socket, 'message'))[0])).toBe('welcome')
+})
+
+describe('the front’s close', () => {
+  it('running streams finish, clients get GOAWAY, and their sessions end', async () => {
+    const finish: (() => void)[] = []
+    const { session, own, front } = await startHttp2(
+      () => (req, res) => {
+        if (req.url === '/idle') res.end('idle')
+        else finish.push(() => res.end('done'))
+      },
+      { grace: NEVER },
+    )
+    const idle = connect(`https://127.0.0.1:${own}`, { rejectUnauthorized: false })
+    onTestFinished(() => idle.destroy())
+    expect((await send(idle, { ':path': '/idle' })).body).toBe('idle')
+    const running = send(session)
+    await until(() => finish.length === 1)
+    const told = [once(session, 'goaway'), once(idle, 'goaway')]
+    const ended = [once(session, 'close'), once(idle, 'close')]
+    const closed = front.close()
+    for (const [code] of await Promise.all(told)) expect(code).toBe(constants.NGHTTP2_NO_ERROR)
+    await ended[1]
+    finish[0]?.()
+    expect(await running).toMatchObject({ headers: { ':status': 200 }, body: 'done' })
+    await Promise.all([...ended, closed])
+    expect(front.stats()).toMatchObject({ active: 0, cut: 0, abandoned: 0 })
+  })
+
+  it('a stream that does not end is ended with its session when the grace is over', async () => {
+    const { session, front } = await startHttp2(() => (_req, res) => void res.write('for ever'), {
+      grace: 20,
+    })
+    const cut = expect(send(session)).rejects.toThrow()
+    await until(() => front.stats().responses['2xx'] === 1)
+    const ended = new Promise((resolve) => session.once('close', resolve))
+    await front.close()
+    await cut
+    await ended
+    await until(() => front.stats().active === 0)
+  })
+
+  it('a request that is here, but not read yet, is answered; one on a new session is, too, and that session gets GOAWAY', async () => {
+    const { session, own, front } = await startHttp2(
+      () => (req, res) => void res.end(`served ${req.url}`),
+      { grace: NEVER },
+    )
+    expect((await send(session)).body).toBe('served /')
+    const next = send(session, { ':path': '/next' })
+    await new Promise(setImmediate) // It has left.
+    const closed = front.close()
+    expect((await next).body).toBe('served /next')
+    await closed
+    const late = connect(`https://127.0.0.1:${own}`, { rejectUnauthorized: false })
+    onTestFinished(() => late.destroy())
+    const told = once(late, 'goaway')
+    expect((await send(late, { ':path': '/late' })).body).toBe('served /late')
+    await told
+  })
 })
 
 it('HTTP/2 without TLS', async () => {

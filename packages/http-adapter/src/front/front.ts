@@ -24,6 +24,7 @@ import { assertLimit } from './limits.js'
 import type { FrontOptions } from './options.js'
 import { OwnServer } from './own-server.js'
 import { answerHealth, answerMetrics, type Listener, pages, pathOf } from './pages.js'
+import { Sessions } from './sessions.js'
 import { type FrontStats, statsOf } from './stats.js'
 import { respondOn, Tunnel } from './tunnel.js'
 import type { Workers } from './workers.js'
@@ -61,6 +62,7 @@ export class HttpFront {
   readonly #grace: number
   readonly #serverOptions: ServerOptions
   readonly #servers = new Set<OwnServer>()
+  readonly #sessions = new Sessions()
   readonly #maxConnections: number
   /** Connections that were closed because there were too many. */
   #turnedAway = 0
@@ -138,7 +140,8 @@ export class HttpFront {
 
   /**
    * Stops listening, lets running requests finish and closes their connections behind them; upgraded connections are brought to their
-   * end by their workers. Resolves when no connection is left, by force when the grace is over. Calling it again returns the same promise.
+   * end by their workers, HTTP/2 sessions that requests have come by get GOAWAY. Resolves when none of these is left, by force when the grace
+   * is over. Calling it again returns the same promise.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -152,10 +155,11 @@ export class HttpFront {
     const closed = servers.map((server) => server.close())
     const force = setTimeout(() => {
       for (const server of servers) server.cut()
+      this.#sessions.cut()
       // What is left came by a server that is not ours to close.
       this.#desk.giveUp()
     }, this.#grace)
-    await Promise.all([...closed, this.#desk.idle()])
+    await Promise.all([...closed, this.#sessions.close(), this.#desk.idle()])
     clearTimeout(force)
     this.#forget()
     this.#desk.retire()
@@ -197,6 +201,7 @@ export class HttpFront {
     const { session } = req.stream
     if (session === undefined) return // The client is gone.
     desk.counters.requests++
+    this.#sessions.add(session as ServerHttp2Session)
     const connection = connectionOfSession(desk.peer, session as ServerHttp2Session)
     const source = http1Headers(req, hasHttp2Body(req))
     const { headers, requestId } = this.#headers(source, connection)

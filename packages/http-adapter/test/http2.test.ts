@@ -7,6 +7,7 @@ import {
   constants,
   createSecureServer,
   createServer,
+  type Http2Server,
   type OutgoingHttpHeaders,
 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
@@ -18,7 +19,7 @@ import { serverOf } from './support/both.js'
 import { cert, key } from './support/certificate.js'
 import { startCluster } from './support/cluster.js'
 import { type Http2Answer, send, startHttp2 } from './support/http2.js'
-import { until } from './support/raw.js'
+import { open, until } from './support/raw.js'
 
 const MiB = 1024 * 1024
 /** A grace that no test outlives. */
@@ -361,6 +362,13 @@ it('the same port speaks HTTP/1.1, and WebSocket, to those who ask for it', asyn
   expect(String((await once(socket, 'message'))[0])).toBe('welcome')
 })
 
+/** Bytes from their hexadecimal digits. */
+const bytesOf = (digits: string) =>
+  Buffer.from(digits.replaceAll(' ', ''), 'hex').toString('latin1')
+
+const countOf = (server: Http2Server) =>
+  new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)))
+
 describe('the front’s close', () => {
   it('running streams finish, clients get GOAWAY, and their sessions end', async () => {
     const finish: (() => void)[] = []
@@ -398,6 +406,23 @@ describe('the front’s close', () => {
     await cut
     await ended
     await until(() => front.stats().active === 0)
+  })
+
+  it('a client that neither reads nor ends holds nothing up beyond the grace', async () => {
+    const { front } = await startCluster(() => (_req, res) => void res.end('x'.repeat(MiB)), {
+      grace: 20,
+    })
+    const server = createServer({ settings: { initialWindowSize: 65_535 } }, front.request)
+    onTestFinished(() => void server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const [greeting, request] = ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '82868441 0161']
+    const socket = await open(port, { allowHalfOpen: true })
+    socket.write(greeting + bytesOf('000000 04 00 00000000'), 'latin1')
+    socket.write(bytesOf(`000006 01 05 00000001 ${request}`), 'latin1')
+    await until(() => front.stats().responses['2xx'] === 1)
+    await front.close()
+    expect(await countOf(server)).toBe(0)
   })
 
   it('a request that is here, but not read yet, is answered; one on a new session is, too, and that session gets GOAWAY', async () => {

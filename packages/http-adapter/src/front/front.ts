@@ -155,7 +155,7 @@ export class HttpFront {
     const closed = servers.map((server) => server.close())
     const force = setTimeout(() => {
       for (const server of servers) server.cut()
-      this.#sessions.cut()
+      void this.#sessions.cut()
       // What is left came by a server that is not ours to close.
       this.#desk.giveUp()
     }, this.#grace)

@@ -24,7 +24,7 @@ export {
 export type { UpgradeListener } from './upgrade.js'
 export type { QueueOptions } from './waiting-room.js'
 export type { ListenerMaker, NodeApp, ServerGiver, ServerOwner } from './worker/app.js'
+export type { RequestScope } from './worker/client-socket.js'
 export { type FetchHandler, type FetchOptions, serveFetch } from './worker/fetch.js'
 export { type HttpOptions, serveHttp } from './worker/http.js'
 export { requestScope } from './worker/scope.js'
-export type { RequestScope } from './worker/virtual-socket.js'

@@ -168,6 +168,25 @@ it('calls that an upgrade listener makes belong to its request: its id, and its 
   expect(front.stats()).toMatchObject({ active: 0 })
 })
 
+it('the scope of an upgrade: its signal aborts when the client is gone, and it has no deadline', async () => {
+  const scopes: unknown[] = []
+  const { port } = await startCluster(
+    () =>
+      createServer().on('upgrade', (req) => {
+        const { signal, deadline } = requestScope(req) ?? {}
+        scopes.push(deadline)
+        signal?.addEventListener('abort', () => scopes.push('gone'))
+      }),
+    { timeout: 10_000 },
+  )
+  const socket = await open(port)
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: Lines\r\n\r\n')
+  await until(() => scopes.length === 1)
+  socket.resetAndDestroy()
+  await until(() => scopes.length === 2)
+  expect(scopes).toEqual([Number.POSITIVE_INFINITY, 'gone'])
+})
+
 it('a client that goes away cancels the calls that were made for it', async () => {
   const endings: unknown[] = []
   const { port } = await startCluster((worker) => {

@@ -3,14 +3,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { IncomingExchange, Peer } from '@clusterwire/core/peer'
 import { REQUEST_ID } from '../wire.js'
-import type { RequestScope, VirtualSocket } from './virtual-socket.js'
+import type { ClientSocket, RequestScope } from './client-socket.js'
 
 /**
- * What an app can ask about one of its requests while it answers that; `undefined` for a request that did not come from a front, or that has
- * been answered. What it calls through Clusterwire meanwhile inherits all of it, without being told.
+ * What an app can ask about one of its requests while it answers that, or while the connection is open that it has upgraded for it; `undefined`
+ * for a request that did not come from a front, or that has been answered. What it calls through Clusterwire meanwhile inherits all of it, without
+ * being told.
  */
 export function requestScope({ socket }: IncomingMessage): RequestScope | undefined {
-  return (socket as unknown as Partial<VirtualSocket> | null)?.user?.scope
+  return (socket as unknown as Partial<ClientSocket> | null)?.scope
 }
 
 /** Metadata that the calls made for a request carry: its id. `headers`: names and values in turn. */

@@ -33,10 +33,10 @@ import {
   RequestFlag,
   ResponseFlag,
 } from '../wire.js'
-import type { Chunk, Done } from './client-socket.js'
+import type { Chunk, Done, RequestScope } from './client-socket.js'
 import { Outbox } from './outbox.js'
 import { type Handover, metaOf, runFor } from './scope.js'
-import type { RequestScope, SocketUser, VirtualSocket } from './virtual-socket.js'
+import type { SocketUser, VirtualSocket } from './virtual-socket.js'
 
 const requestStarted = channel('http.server.request.start')
 const responseFinished = channel('http.server.response.finish')

@@ -19,7 +19,7 @@ import {
   RequestFlag,
   ResponseFlag,
 } from '../wire.js'
-import type { Chunk, Done } from './client-socket.js'
+import type { Chunk, Done, RequestScope } from './client-socket.js'
 import { Outbox } from './outbox.js'
 import { type Handover, metaOf, runFor } from './scope.js'
 import { type Carrier, TunnelSocket } from './tunnel-socket.js'
@@ -127,7 +127,12 @@ export class Tunnel implements CalleeEvents, Carrier {
     this.#sendEnd()
   }
 
-  // What the socket tells.
+  // What the socket tells and asks.
+
+  get scope(): RequestScope {
+    const { signal, deadline } = this.#exchange
+    return { signal, deadline }
+  }
 
   put(chunk: Chunk, encoding: BufferEncoding): boolean {
     if (this.#goodbye === 'said') return true

@@ -73,6 +73,7 @@ const packages = {
         'cluster/pm2.ts',
         'cluster/watchdog-thread.ts',
       ],
+      ['cluster/turnstile.ts'],
       [
         'cluster/control.ts',
         'cluster/claims.ts',

@@ -10,6 +10,7 @@ import { TimeLimits } from './deadline.js'
 import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
 import type { FrontOptions } from './options.js'
+import { recallFromSuspects } from './recall.js'
 import type { Refusal } from './refusal.js'
 
 /** What has happened so far. */
@@ -18,6 +19,8 @@ export interface Counters {
   requests: number
   /** Requests that were given to another worker because one was lost. */
   retried: number
+  /** Requests that were taken back from a worker that did not answer, before it had begun them, and were given to another. */
+  recalled: number
   /** Requests that the front answered itself, with an error. */
   refused: number
   /** Requests whose client went away before the answer. */
@@ -45,7 +48,14 @@ export class Desk {
   readonly timeLimits: TimeLimits | undefined
   /** `undefined` where requests may be of any size. */
   readonly limits: Required<Limits> | undefined
-  readonly counters: Counters = { requests: 0, retried: 0, refused: 0, abandoned: 0, cut: 0 }
+  readonly counters: Counters = {
+    requests: 0,
+    retried: 0,
+    recalled: 0,
+    refused: 0,
+    abandoned: 0,
+    cut: 0,
+  }
   /** Responses that clients were given, by the first digit of their status. */
   readonly responses: number[] = [0, 0, 0, 0, 0, 0]
   /** Requests that the front answered itself, by the reason's code. */
@@ -77,6 +87,7 @@ export class Desk {
     if (Number.isFinite(maxBodyBytes) || Number.isFinite(maxUrlLength))
       this.limits = { maxBodyBytes, maxUrlLength }
     peer.directory.onChange(() => this.room.advance())
+    recallFromSuspects(peer)
   }
 
   /** A request begins. */

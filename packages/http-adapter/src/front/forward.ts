@@ -2,7 +2,8 @@
 //
 //    collecting ──▶ seeking ──▶ running ──▶ answering ──▶ over
 //    (small body)    ▲  │         │            │           ▲
-//                    └──┼─────────┘ lost       └─ lost: cut┤
+//                    └──┼─────────┘ lost, or   └─ lost: cut┤
+//                       │           recalled               │
 //                       └── refused, or the client is gone ┘
 //
 // A lost worker's request goes to another one only when that can do no harm: it certainly was not begun, or its method is idempotent,
@@ -173,6 +174,13 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
       return this.refuse(refusalFor(error, this.#losses.casualties))
     desk.counters.retried++
     if (exchange !== undefined) this.#losses.members.add(exchange.member)
+    this.#seek()
+  }
+
+  recalled(): void {
+    this.exchange = undefined
+    this.#stay?.end()
+    this.desk.counters.recalled++
     this.#seek()
   }
 

@@ -30,6 +30,9 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
     counter('retries_total', 'Requests that were given to another worker because one was lost.', [
       [stats.retried],
     ]),
+    counter('recalled_total', 'Requests that were taken back from a worker that did not answer.', [
+      [stats.recalled],
+    ]),
     counter('abandoned_total', 'Requests whose client went away before the answer.', [
       [stats.abandoned],
     ]),

@@ -113,7 +113,8 @@ const packages = {
   'packages/http-adapter/src': {
     rows: [
       ['wire.ts', 'errors.ts', 'upgrade.ts'],
-      ['node-internals.ts', 'headers.ts', 'balancer/**', 'waiting-room.ts'],
+      ['node-internals.ts', 'headers.ts', 'balancer/**', 'pace.ts'],
+      ['waiting-room.ts'],
       ['front/**', 'worker/**'],
       ['transparent/**'],
       ['cli/**'],

@@ -5,7 +5,7 @@ import type { Member, Peer } from '@clusterwire/core/peer'
 import type { Balancer } from '../balancer/balancer.js'
 import { leastPending } from '../balancer/turns.js'
 import { type OnError, printError } from '../errors.js'
-import { WaitingRoom } from '../waiting-room.js'
+import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
 import { TimeLimits } from './deadline.js'
 import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
@@ -40,6 +40,8 @@ export class Desk {
   readonly peer: Peer
   readonly balancer: Balancer
   readonly room: WaitingRoom
+  /** `undefined` where all are equal. */
+  readonly priority: QueueOptions['priority']
   /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
   readonly retries: number
   readonly onError: OnError
@@ -80,6 +82,7 @@ export class Desk {
     this.balancer = balance
     this.onError = onError
     this.room = new WaitingRoom(peer.clock, queue)
+    this.priority = queue?.priority
     this.retries = retry?.idempotent ?? 1
     this.loads = new Loads(peer.directory, concurrency)
     if (timeout !== 0 || deadline !== undefined)

@@ -24,6 +24,7 @@ import type { Desk } from './desk.js'
 import { excessOf } from './limits.js'
 import { Stay } from './loads.js'
 import { Losses } from './losses.js'
+import { queueUp } from './queue-up.js'
 import { type Refusal, Refusals, refusalFor } from './refusal.js'
 import type { Range } from './relay.js'
 import { type Content, collect, type Source, Upload } from './upload.js'
@@ -129,6 +130,10 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     this.refuse(Refusals.noWorker)
   }
 
+  displace(): void {
+    this.refuse(Refusals.overloaded)
+  }
+
   abandon(): void {
     if (this.#over) return
     const exchange = this.exchange
@@ -221,13 +226,13 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
 
   #seek(): void {
     if (this.#over) return
-    const { room, peer } = this.desk
+    const { room } = this.desk
     const progress = room.blocked ? 'blocked' : this.proceed()
     if (progress === 'left') return
-    const nobody = peer.directory.candidates(this.procedure).length === 0
-    if (nobody && peer.waiting.hopeless) this.refuse(Refusals.noWorker)
-    else if (!room.add(this, progress))
-      this.refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)
+    const time = this.#countdown?.left ?? Number.POSITIVE_INFINITY
+    const refusal = queueUp(this.desk, this, { progress, content: this.content, time })
+    if (refusal === undefined) this.upload?.wait()
+    else this.refuse(refusal)
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */

@@ -44,6 +44,9 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
       [stats.upgraded],
     ]),
     gauge('queue_requests', 'Requests that wait for a worker.', [[stats.queue.size]]),
+    gauge('queue_bytes', 'Bytes that the requests in the queue hold, at the most.', [
+      [stats.queue.bytes],
+    ]),
     gauge('queue_oldest_seconds', 'How long the first in the queue has waited.', [
       [stats.queue.oldest / 1_000],
     ]),

@@ -119,6 +119,11 @@ export function refusalFor({ code }: ClusterwireError, casualties: number): Refu
   }
 }
 
+/** Why a request is refused whose time would be up before its turn, which is so many milliseconds away. */
+export function tooLate(wait: number): Refusal {
+  return { ...Refusals.overloaded, retryAfter: Math.ceil(wait / 1_000) }
+}
+
 /** What a worker fails with that sends something else than a response. */
 export function misrendered(): ProtocolError {
   return new ProtocolError('The worker sent a response whose head is not one of HTTP/1.1')

@@ -33,6 +33,8 @@ export interface FrontStats extends Readonly<Counters> {
   readonly queue: {
     /** Requests that wait for a worker. */
     readonly size: number
+    /** Bytes that they hold, at the most. */
+    readonly bytes: number
     /** Milliseconds that the first in the line has waited; 0 when none waits. */
     readonly oldest: number
   }
@@ -62,7 +64,7 @@ export function statsOf(desk: Desk, connections: FrontStats['connections']): Fro
     active,
     upgraded: tunnels.size,
     waiting: room.size,
-    queue: { size: room.size, oldest: room.oldest },
+    queue: { size: room.size, bytes: room.bytes, oldest: room.oldest },
     connections,
     responses: {
       '1xx': upgrade,

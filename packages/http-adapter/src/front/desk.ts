@@ -1,5 +1,6 @@
 // What all requests of a front share.
 
+import { EventEmitter } from 'node:events'
 import type { ClusterwireError } from '@clusterwire/core'
 import type { Member, Peer } from '@clusterwire/core/peer'
 import type { Balancer } from '../balancer/balancer.js'
@@ -7,6 +8,7 @@ import { leastPending } from '../balancer/turns.js'
 import { type OnError, printError } from '../errors.js'
 import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
 import { TimeLimits } from './deadline.js'
+import type { FrontEvents } from './events.js'
 import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
 import type { FrontOptions } from './options.js'
@@ -45,6 +47,7 @@ export class Desk {
   /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
   readonly retries: number
   readonly onError: OnError
+  readonly events: EventEmitter<FrontEvents> = new EventEmitter()
   readonly loads: Loads
   /** `undefined` where requests have all the time they want. */
   readonly timeLimits: TimeLimits | undefined

@@ -21,6 +21,7 @@ import { chooseWorker } from './choice.js'
 import type { ClientConnection, OnConnection } from './connection.js'
 import { Countdown, type TimeLimits } from './deadline.js'
 import type { Desk } from './desk.js'
+import { tellOfPoison } from './events.js'
 import { excessOf } from './limits.js'
 import { Stay } from './loads.js'
 import { Losses } from './losses.js'
@@ -28,6 +29,9 @@ import { queueUp } from './queue-up.js'
 import { type Refusal, Refusals, refusalFor } from './refusal.js'
 import type { Range } from './relay.js'
 import { type Content, collect, type Source, Upload } from './upload.js'
+
+/** What a client gets of informational responses, which no window of its own holds back. More are dropped: it may read none of them. */
+const MOST_INTERIM_BYTES = 64 * 1024
 
 /** Where a request comes from, and what the app is to see of it. */
 export interface Arrival extends RequestHeaders {
@@ -63,6 +67,7 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   #losses: Losses | undefined
   /** `undefined` when it has all the time it wants. */
   #countdown: Countdown | undefined
+  #interimBytes = 0
   #over = false
 
   constructor(desk: Desk, { req, connection, headers, requestId, flags }: Arrival) {
@@ -174,11 +179,11 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     if (this.#stay !== undefined) desk.failed(this.#stay, error, answering)
     if (answering) return this.#breakOff()
     this.#losses ??= new Losses(desk)
-    const isHeld = this.upload?.repeatable ?? true
-    if (!isHeld || !this.#losses.mayRepeat(error, this.method, this.#begun))
-      return this.refuse(refusalFor(error, this.#losses.casualties))
+    const loss = { method: this.method, begun: this.#begun, member: exchange?.member }
+    const mayRepeat = this.#losses.mayRepeat(error, loss)
+    if (this.#losses.poisonous) return this.#refusePoison(this.#losses)
+    if (!mayRepeat || this.upload?.repeatable === false) return this.refuse(refusalFor(error))
     desk.counters.retried++
-    if (exchange !== undefined) this.#losses.members.add(exchange.member)
     this.#seek()
   }
 
@@ -212,6 +217,12 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     this.#countdown?.stop()
     this.#stay?.end()
     if (this.desk.room.size > 0) this.desk.room.advance()
+  }
+
+  /** Whether the client gets one more informational response, of so many bytes. */
+  protected admitsInterim(bytes: number): boolean {
+    this.#interimBytes += bytes
+    return this.#interimBytes <= MOST_INTERIM_BYTES
   }
 
   /** It is over. */
@@ -303,6 +314,11 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     if (this.answering) this.#breakOff()
     else this.refuse(Refusals.bodyTooLarge, true)
     exchange?.abandon()
+  }
+
+  #refusePoison({ casualties }: Losses): void {
+    this.refuse(Refusals.poison)
+    tellOfPoison(this.desk, this, casualties)
   }
 
   #breakOff(): void {

@@ -50,7 +50,7 @@ export class Http1Forward extends Forward {
     if (bytes[body] === Piece.interim) {
       const text = textOf({ bytes, start: body + 1, end })
       if (!isInterim(text)) return this.error(misrendered())
-      writeInterim(this.#res, text)
+      if (this.admitsInterim(text.length)) writeInterim(this.#res, text)
       exchange.consumed(dataBytes(frame))
       return
     }

@@ -68,8 +68,8 @@ export class Http2Forward extends Forward implements ResponseParts {
     const isRight = bytes[body] === Piece.interim ? isInterim : beginsWithHead
     if (!this.#answering && !isRight(first)) return this.error(misrendered())
     this.#hasRoom = true
-    if (isInformational(first)) this.#inform(first)
-    else this.#push(piece)
+    if (!isInformational(first)) this.#push(piece)
+    else if (this.admitsInterim(first.length)) this.#inform(first)
     if (this.#hasRoom) exchange.consumed(dataBytes(frame))
     else this.#writer.owe(exchange, dataBytes(frame))
   }

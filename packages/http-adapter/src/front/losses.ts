@@ -8,25 +8,40 @@ import type { Desk } from './desk.js'
 /** A request that so many workers have died of, or beside, is given to no other, whatever the options say. */
 const POISON_AFTER = 2
 
+/** How a request was lost. */
+export interface Loss {
+  readonly method: string
+  /** The worker has said that the app was given it. */
+  readonly begun: boolean
+  /** `undefined` when it had not got there. */
+  readonly member: Member | undefined
+}
+
 /** One request's losses. */
 export class Losses {
   /** The workers. */
   readonly members: Set<Member> = new Set()
-  /** How many of them may have begun the request. */
-  casualties = 0
+  /** Those of them that may have begun the request. */
+  readonly casualties: Member[] = []
   readonly #desk: Desk
 
   constructor(desk: Desk) {
     this.#desk = desk
   }
 
-  /** Whether another worker may get it after this failure. `begun`: the last one has said that the app was given it. */
-  mayRepeat(error: ClusterwireError, method: string, begun: boolean): boolean {
+  /** Whether so many have died of it, or beside it, that no other may get it. */
+  get poisonous(): boolean {
+    return this.casualties.length >= POISON_AFTER
+  }
+
+  /** Whether another worker may get it after this failure. */
+  mayRepeat(error: ClusterwireError, { method, begun, member }: Loss): boolean {
+    if (member !== undefined) this.members.add(member)
     if (!(error instanceof WorkerLostError)) return false
     if (error.started === 'no') return true
     if (!isIdempotent(method)) return !begun
-    this.casualties++
-    if (this.casualties >= POISON_AFTER) return false
-    return this.casualties <= this.#desk.retries && this.#desk.peer.retries.withdraw()
+    if (member !== undefined) this.casualties.push(member)
+    if (this.poisonous) return false
+    return this.casualties.length <= this.#desk.retries && this.#desk.peer.retries.withdraw()
   }
 }

@@ -144,6 +144,8 @@ export class WaitingRoom {
     level.bytes += bytes
     this.#bytes += bytes
     if (this.#stopTimer === undefined) this.#setTimer(this.#timeout)
+    // One who has been somewhere already, and comes back while everyone tries, may have to be tried once more.
+    if (this.#advancing) this.#changed = true
     return 'waits'
   }
 

@@ -129,6 +129,22 @@ it('a worker that dies while it runs a GET: another gets it', async () => {
   expect(front.stats()).toMatchObject({ retried: 1 })
 })
 
+it('a worker that dies while it runs a POST that may run twice: another gets it, body and all', async () => {
+  let killed = 0
+  const { port, front } = await startCluster(
+    (worker) => async (req, res) => {
+      if (killed++ === 0) return worker.kill()
+      for await (const chunk of req) res.end(chunk)
+    },
+    { retry: { repeatable: ({ headers }) => headers['idempotency-key'] !== undefined } },
+  )
+  const order = { method: 'POST', body: 'order', headers: { 'idempotency-key': 'a' } }
+  expect(await call(port, '/', order)).toMatchObject({ status: 200, body: 'order' })
+  expect(front.stats()).toMatchObject({ retried: 1, refused: 0 })
+  killed = 0
+  expect((await call(port, '/', { method: 'POST' })).status).toBe(502)
+})
+
 describe('a request that has killed two workers', () => {
   const startKilled = async (options: FrontOptions = {}) => {
     const ran: number[] = []

@@ -11,7 +11,7 @@ import { TimeLimits } from './deadline.js'
 import type { FrontEvents } from './events.js'
 import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
-import type { FrontOptions } from './options.js'
+import type { FrontOptions, RetryOptions } from './options.js'
 import { recallFromSuspects } from './recall.js'
 import type { Refusal } from './refusal.js'
 
@@ -46,6 +46,8 @@ export class Desk {
   readonly priority: QueueOptions['priority']
   /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
   readonly retries: number
+  /** Which requests besides count as idempotent. */
+  readonly repeatable: RetryOptions['repeatable']
   readonly onError: OnError
   readonly events: EventEmitter<FrontEvents> = new EventEmitter()
   readonly loads: Loads
@@ -87,6 +89,7 @@ export class Desk {
     this.room = new WaitingRoom(peer.clock, queue)
     this.priority = queue?.priority
     this.retries = retry?.idempotent ?? 1
+    this.repeatable = retry?.repeatable
     this.loads = new Loads(peer.directory, concurrency)
     if (timeout !== 0 || deadline !== undefined)
       this.timeLimits = new TimeLimits(timeout, deadline ?? {})

@@ -1,8 +1,8 @@
 // What a front tells about.
 
+import type { EventEmitter } from 'node:events'
 import type { Member } from '@clusterwire/core/peer'
-import { PoisonedRequestError } from '../errors.js'
-import type { Desk } from './desk.js'
+import { type OnError, PoisonedRequestError } from '../errors.js'
 
 /** A request that two workers were lost with. */
 export interface PoisonedRequest {
@@ -21,13 +21,19 @@ export interface FrontEvents {
   poison: [request: PoisonedRequest]
 }
 
+/** Who is told. */
+export interface Told {
+  readonly events: EventEmitter<FrontEvents>
+  readonly onError: OnError
+}
+
 /** A request, as far as it is told of. */
-export type Told = Omit<PoisonedRequest, 'workers'>
+export type Named = Omit<PoisonedRequest, 'workers'>
 
 /** Tells of a request that is refused because of the workers that were lost with it. */
 export function tellOfPoison(
-  { events, onError }: Desk,
-  { method, url, requestId }: Told,
+  { events, onError }: Told,
+  { method, url, requestId }: Named,
   lost: readonly Member[],
 ): void {
   const workers = lost.map(({ number }) => number)

@@ -21,17 +21,13 @@ import { chooseWorker } from './choice.js'
 import type { ClientConnection, OnConnection } from './connection.js'
 import { Countdown, type TimeLimits } from './deadline.js'
 import type { Desk } from './desk.js'
-import { tellOfPoison } from './events.js'
 import { excessOf } from './limits.js'
 import { Stay } from './loads.js'
 import { Losses } from './losses.js'
 import { queueUp } from './queue-up.js'
-import { type Refusal, Refusals, refusalFor } from './refusal.js'
+import { type Refusal, Refusals } from './refusal.js'
 import type { Range } from './relay.js'
 import { type Content, collect, type Source, Upload } from './upload.js'
-
-/** What a client gets of informational responses, which no window of its own holds back. More are dropped: it may read none of them. */
-const MOST_INTERIM_BYTES = 64 * 1024
 
 /** Where a request comes from, and what the app is to see of it. */
 export interface Arrival extends RequestHeaders {
@@ -67,7 +63,6 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   #losses: Losses | undefined
   /** `undefined` when it has all the time it wants. */
   #countdown: Countdown | undefined
-  #interimBytes = 0
   #over = false
 
   constructor(desk: Desk, { req, connection, headers, requestId, flags }: Arrival) {
@@ -178,11 +173,16 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     exchange?.abandon()
     if (this.#stay !== undefined) desk.failed(this.#stay, error, answering)
     if (answering) return this.#breakOff()
-    this.#losses ??= new Losses(desk)
-    const loss = { method: this.method, begun: this.#begun, member: exchange?.member }
-    const mayRepeat = this.#losses.mayRepeat(error, loss)
-    if (this.#losses.poisonous) return this.#refusePoison(this.#losses)
-    if (!mayRepeat || this.upload?.repeatable === false) return this.refuse(refusalFor(error))
+    this.#losses ??= new Losses(desk, this)
+    const refusal = this.#losses.refusalOf(error, {
+      member: exchange?.member,
+      begun: this.#begun,
+      held: this.upload?.repeatable ?? true,
+    })
+    if (refusal !== undefined) {
+      this.refuse(refusal)
+      return this.#losses.tell(refusal)
+    }
     desk.counters.retried++
     this.#seek()
   }
@@ -217,12 +217,6 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     this.#countdown?.stop()
     this.#stay?.end()
     if (this.desk.room.size > 0) this.desk.room.advance()
-  }
-
-  /** Whether the client gets one more informational response, of so many bytes. */
-  protected admitsInterim(bytes: number): boolean {
-    this.#interimBytes += bytes
-    return this.#interimBytes <= MOST_INTERIM_BYTES
   }
 
   /** It is over. */
@@ -314,11 +308,6 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     if (this.answering) this.#breakOff()
     else this.refuse(Refusals.bodyTooLarge, true)
     exchange?.abandon()
-  }
-
-  #refusePoison({ casualties }: Losses): void {
-    this.refuse(Refusals.poison)
-    tellOfPoison(this.desk, this, casualties)
   }
 
   #breakOff(): void {

@@ -294,6 +294,10 @@ export class WorkerPool implements SlotOwner {
         this.#router.setState(worker.number, 'ready')
         events.recovered(worker)
       },
+      vitals: ({ utilization }) => {
+        const member = this.#router.peer.directory.get(worker.number)
+        if (member !== undefined) member.utilization = utilization
+      },
       stuck: (silentMs, report) => events.stuck(worker, silentMs, report),
       unfit: (reason) => {
         events.recycle(worker, reason)

@@ -64,6 +64,11 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
       'Requests that a worker has.',
       each(({ active }) => active),
     ),
+    gauge(
+      'worker_utilization_ratio',
+      'The share of the last second in which a worker’s event loop was busy.',
+      each(({ member }) => member.utilization ?? 0),
+    ),
     counter(
       'worker_requests_total',
       'Requests that a worker was given.',

@@ -6,9 +6,11 @@ export {
   ListenError,
   NoTransparentFrontError,
   type OnError,
+  PoisonedRequestError,
   UnsupportedNodeError,
 } from './errors.js'
 export type { DeadlineOptions, Timeout } from './front/deadline.js'
+export type { FrontEvents, PoisonedRequest } from './front/events.js'
 export { HttpFront, httpFront } from './front/front.js'
 export type { Limits } from './front/limits.js'
 export type { FrontOptions, RetryOptions } from './front/options.js'

@@ -25,6 +25,20 @@ const MiB = 1024 * 1024
 /** A grace that no test outlives. */
 const NEVER = 3_600_000
 
+it('informational responses without end: the client gets so many of them, and the answer whole', async () => {
+  const { session } = await startHttp2(() => async (_req, res) => {
+    for (let i = 0; i < 1_000; i++) {
+      res.writeEarlyHints({ link: `</${'a'.repeat(1_000)}.css>; rel=preload` })
+      if (i % 10 === 0) await new Promise(setImmediate)
+    }
+    res.end('whole')
+  })
+  const { interim, body } = await send(session, { ':path': '/' })
+  expect(body).toBe('whole')
+  expect(interim.length).toBeGreaterThan(50)
+  expect(interim.length).toBeLessThan(70)
+})
+
 it('the app gets an HTTP/1.1 request', async () => {
   const { session, own } = await startHttp2(() => (req, res) => {
     const { method, url, httpVersion, rawHeaders, headers } = req

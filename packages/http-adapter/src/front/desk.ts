@@ -1,15 +1,18 @@
 // What all requests of a front share.
 
+import { EventEmitter } from 'node:events'
 import type { ClusterwireError } from '@clusterwire/core'
 import type { Member, Peer } from '@clusterwire/core/peer'
 import type { Balancer } from '../balancer/balancer.js'
 import { leastPending } from '../balancer/turns.js'
 import { type OnError, printError } from '../errors.js'
-import { WaitingRoom } from '../waiting-room.js'
+import { type QueueOptions, WaitingRoom } from '../waiting-room.js'
 import { TimeLimits } from './deadline.js'
+import type { FrontEvents } from './events.js'
 import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
-import type { FrontOptions } from './options.js'
+import type { FrontOptions, RetryOptions } from './options.js'
+import { recaller } from './recall.js'
 import type { Refusal } from './refusal.js'
 import type { Workers } from './workers.js'
 
@@ -19,6 +22,8 @@ export interface Counters {
   requests: number
   /** Requests that were given to another worker because one was lost. */
   retried: number
+  /** Requests that were taken back from a worker that did not answer, before it had begun them, and were given to another. */
+  recalled: number
   /** Requests that the front answered itself, with an error. */
   refused: number
   /** Requests whose client went away before the answer. */
@@ -39,15 +44,27 @@ export class Desk {
   readonly workers: Workers
   readonly balancer: Balancer
   readonly room: WaitingRoom
+  /** `undefined` where all are equal. */
+  readonly priority: QueueOptions['priority']
   /** How often an idempotent request may be given to another worker after one has died of it, or beside it. */
   readonly retries: number
+  /** Which requests besides count as idempotent. */
+  readonly repeatable: RetryOptions['repeatable']
   readonly onError: OnError
+  readonly events: EventEmitter<FrontEvents> = new EventEmitter()
   readonly loads: Loads
   /** `undefined` where requests have all the time they want. */
   readonly timeLimits: TimeLimits | undefined
   /** `undefined` where requests may be of any size. */
   readonly limits: Required<Limits> | undefined
-  readonly counters: Counters = { requests: 0, retried: 0, refused: 0, abandoned: 0, cut: 0 }
+  readonly counters: Counters = {
+    requests: 0,
+    retried: 0,
+    recalled: 0,
+    refused: 0,
+    abandoned: 0,
+    cut: 0,
+  }
   /** Responses that clients were given, by the first digit of their status. */
   readonly responses: number[] = [0, 0, 0, 0, 0, 0]
   /** Requests that the front answered itself, by the reason's code. */
@@ -58,6 +75,7 @@ export class Desk {
   closing = false
   active = 0
   #onIdle: (() => void) | undefined
+  readonly #recall: () => void
   /** Nobody keeps this any more, except those whose requests still come. */
   #retired = false
   /** Ends that changes of the workers are heard of; undefined while they are not. */
@@ -77,8 +95,11 @@ export class Desk {
     this.balancer = balance
     this.onError = onError
     this.room = new WaitingRoom(peer.clock, queue)
+    this.priority = queue?.priority
     this.retries = retry?.idempotent ?? 1
+    this.repeatable = retry?.repeatable
     this.loads = new Loads(concurrency)
+    this.#recall = recaller(peer, workers)
     if (timeout !== 0 || deadline !== undefined)
       this.timeLimits = new TimeLimits(timeout, deadline ?? {})
     if (Number.isFinite(maxBodyBytes) || Number.isFinite(maxUrlLength))
@@ -149,6 +170,7 @@ export class Desk {
     const changed = () => {
       this.loads.prune()
       this.room.advance()
+      this.#recall()
     }
     this.#forgetWorkers = this.workers.onChange(changed)
     changed()

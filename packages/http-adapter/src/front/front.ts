@@ -1,5 +1,6 @@
 // The front: the primary's HTTP side. It takes requests in and gives each to a worker.
 
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
 import { Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
@@ -18,6 +19,7 @@ import type { UpgradeListener } from '../upgrade.js'
 import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
 import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
 import { Desk } from './desk.js'
+import type { FrontEvents } from './events.js'
 import { Http1Forward, http1Flags } from './http1.js'
 import { Http2Forward, hasHttp2Body } from './http2.js'
 import { assertLimit } from './limits.js'
@@ -57,6 +59,8 @@ export class HttpFront {
   readonly health: Listener
   /** Answers with `stats()` in Prometheus' text format 0.0.4. A listener as `request` is one. */
   readonly metrics: Listener
+  /** Tells of what happens to requests, beside the numbers of `stats()`. */
+  readonly events: EventEmitter<FrontEvents>
   readonly #desk: Desk
   readonly #trust: Trust
   readonly #grace: number
@@ -83,6 +87,7 @@ export class HttpFront {
     const { trust, grace = 10_000, server = {}, maxConnections = Infinity } = options
     assertLimit('maxConnections', maxConnections, 1)
     this.#desk = new Desk(primary.peer, options, workers)
+    this.events = this.#desk.events
     this.#maxConnections = maxConnections
     this.health = (req, res) => answerHealth(this.#desk, { req, res })
     this.metrics = (req, res) => answerMetrics(this.#desk, this.#traffic, { req, res })

@@ -82,8 +82,6 @@ export class Tunnel extends Forward implements Upgraded {
       return this.refuse(Refusals.closed)
     }
     super.begin()
-    // Where nobody reads, nobody hears that the client is gone.
-    this.upload?.listen()
   }
 
   override proceed(): Progress {

@@ -50,6 +50,7 @@ export function serveHttp(
     const head = decodeHead(bytes, exchange.inputAt)
     const content = head.end < end ? Buffer.from(bytes.subarray(head.end, end)) : undefined
     const socket = clients.socketFor(head)
+    if (!exchange.begin()) return
     new Serving(exchange, head, { socket, peer: worker.peer }).run(head.flags, content)
   })
   peer.serve(CLOSED, (exchange, { bytes }) => {

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { get } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -44,6 +45,9 @@ async function expressApp(app = 'express-app.js') {
     begun: () => readFileSync(orders, 'utf8').trimEnd().split('\n'),
   }
 }
+
+const readyNumbers = async (cluster: TestCluster) =>
+  (await cluster.workers()).filter(({ state }) => state === 'ready').map(({ number }) => number)
 
 const readyPids = async (cluster: TestCluster) =>
   (await cluster.workers()).filter(({ state }) => state === 'ready').map(({ pid }) => pid)
@@ -168,6 +172,51 @@ it('two servers on ports of their own: each gets its requests, and close() of al
   expect(await ask({ port: open })).toEqual({ status: 0, body: '' })
   expect((await ask({ port: admin })).status).not.toBe(0)
 })
+
+const upgradeOf = (port: number) =>
+  new Promise<string>((resolve, reject) => {
+    const headers = { connection: 'Upgrade', upgrade: 'Lines' }
+    const req = request({ port, host: '127.0.0.1', headers, agent: false })
+    req.on('upgrade', (_res, socket) => resolve(socket.destroy() && 'upgraded'))
+    req.on('response', async (res) => resolve((await res.setEncoding('utf8').toArray()).join('')))
+    req.on('error', reject).end()
+  })
+
+it.each(['node:http', 'the front'])(
+  'upgrades go to the server that takes them; another one of the app has them as ordinary requests (%s)',
+  async (how) => {
+    const app =
+      how === 'the front'
+        ? await start('upgrades.cjs', { workers: 1 })
+        : new TestCluster({}, [], 'apps/upgrades.cjs')
+    const [lines, plain] = [await portOf(app, 'lines'), await portOf(app, 'plain')]
+    expect(await upgradeOf(lines)).toBe('upgraded')
+    expect(await upgradeOf(plain)).toBe('ordinary Lines')
+    await ask({ port: plain, path: '/listen' })
+    await expect.poll(() => upgradeOf(plain)).toBe('upgraded')
+    await ask({ port: plain, path: '/unlisten' })
+    await expect.poll(() => upgradeOf(plain)).toBe('ordinary Lines')
+    expect(await upgradeOf(lines)).toBe('upgraded')
+  },
+)
+
+it.each([
+  ['ordinary requests', 'plain'],
+  ['upgrades', 'lines'],
+])(
+  '%s count for the worker that handles them: it is replaced when it has had enough',
+  async (_what, word) => {
+    const cluster = await start('upgrades.cjs', { workers: 1, recycle: { maxRequests: 20 } })
+    const port = await portOf(cluster, word)
+    for (let n = 0; n <= 20; n++) await upgradeOf(port)
+    const { number, reason } = await cluster.event('worker.recycle')
+    expect(number).toBe(1)
+    // Its own limit is up to a fifth lower.
+    expect(reason).toMatch(/^it has handled (1[6-9]|2[01]) requests$/)
+    await expect.poll(() => readyNumbers(cluster), { timeout: 10_000 }).toEqual([2])
+    expect(await upgradeOf(port)).not.toBe('')
+  },
+)
 
 it('a server that is closed before it listens leaves its port to the next one', async () => {
   const other = createServer().listen(0)

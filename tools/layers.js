@@ -74,6 +74,7 @@ const packages = {
         'cluster/pm2.ts',
         'cluster/watchdog-thread.ts',
       ],
+      ['cluster/turnstile.ts'],
       [
         'cluster/control.ts',
         'cluster/claims.ts',
@@ -113,7 +114,8 @@ const packages = {
   'packages/http-adapter/src': {
     rows: [
       ['wire.ts', 'errors.ts', 'upgrade.ts'],
-      ['node-internals.ts', 'headers.ts', 'balancer/**', 'waiting-room.ts'],
+      ['node-internals.ts', 'headers.ts', 'balancer/**', 'pace.ts'],
+      ['waiting-room.ts'],
       ['front/**', 'worker/**'],
       ['transparent/**'],
       ['cli/**'],

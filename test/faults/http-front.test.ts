@@ -1,7 +1,7 @@
 // Faults of the front with real processes: rows H1 to H8 of the fault matrix that need any (H4 and the rest of H6: packages/http-adapter/test).
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, get, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -31,7 +31,12 @@ async function startFront(primary: object = {}, front: object = {}) {
     rmSync(folder, { recursive: true })
   })
   const [{ port }] = (await once(child, 'message')) as [State]
-  return { child, port, begun: () => readFileSync(orders, 'utf8').split('\n').slice(0, -1) }
+  return {
+    child,
+    port,
+    begun: () => readFileSync(orders, 'utf8').split('\n').slice(0, -1),
+    note: (line: string) => appendFileSync(orders, `${line}\n`),
+  }
 }
 
 async function stateOf(child: ChildProcess): Promise<State> {
@@ -321,6 +326,104 @@ fault(
     for (const pid of pids) process.kill(pid, 'SIGCONT')
     for (const { status } of await Promise.all(waiting)) expect(status).toBe(200)
     record({ calls: 24, settled: { answered: 24 }, recoveredMs: performance.now() - struck })
+  },
+)
+
+fault(
+  'H6',
+  'a worker is blocked: the POSTs that it has not begun are taken back and answered by another, and it never runs them',
+  async (record) => {
+    const { child, port, begun, note } = await startFront({
+      liveness: { interval: 50, suspectAfter: 100, stuckAfter: 60_000 },
+    })
+    const blocked = ask(port, 'GET', '/block')
+    await until('the block', () => begun().includes('blocked'))
+    const struck = performance.now()
+    const names = Array.from({ length: 40 }, (_, order) => `order ${order}`)
+    const orders = await Promise.all(
+      names.map((id) => ask(port, 'POST', '/orders', { id, ms: 200 })),
+    )
+    const recoveredMs = performance.now() - struck
+    expect(orders.map(({ status }) => status)).toEqual(names.map(() => 201))
+    expect(new Set(orders.map(({ body }) => JSON.parse(body).pid)).size).toBe(1)
+    const { stats } = await stateOf(child)
+    expect(stats).toMatchObject({ active: 1, retried: 0, refused: 0 })
+    expect(stats.recalled).toBeGreaterThan(0)
+    note('go on')
+    const { pid } = JSON.parse((await blocked).body)
+    // By then it has read all that was sent to it before.
+    await until('an order that it takes', async () => {
+      const { body } = await ask(port, 'POST', '/orders', { id: 'late' })
+      return JSON.parse(body).pid === pid
+    })
+    const ran = begun().filter((line) => line.startsWith('order'))
+    expect(ran.sort()).toEqual(names.sort())
+    record({ calls: 41, settled: { answered: 41 }, recoveredMs })
+  },
+)
+
+fault(
+  'H6',
+  'a worker is stopped and goes on, again and again, while orders come in: each is answered, and none runs twice',
+  async (record) => {
+    const { child, port, begun } = await startFront({
+      liveness: { interval: 20, suspectAfter: 40, stuckAfter: 60_000 },
+    })
+    const agent = new Agent({ keepAlive: true, maxSockets: 16 })
+    onTestFinished(() => agent.destroy())
+    const pid = (await stateOf(child)).workers[0]?.pid as number
+    onTestFinished(() => void tryTo(() => process.kill(pid, 'SIGCONT')))
+    const isSuspect = async () =>
+      (await stateOf(child)).workers.some(({ state }) => state === 'suspect')
+    const answers: Promise<number>[] = []
+    const struck = performance.now()
+    for (let cycle = 0; cycle < 8; cycle++) {
+      process.kill(pid, 'SIGSTOP')
+      for (let order = 0; order < 16; order++)
+        answers.push(send(agent, port, `order ${cycle}.${order}`))
+      await until('its being suspect', isSuspect)
+      process.kill(pid, 'SIGCONT')
+      await until('its recovery', async () => !(await isSuspect()))
+    }
+    const statuses = await Promise.all(answers)
+    expect(statuses).toEqual(statuses.map(() => 201))
+    expect(new Set(begun()).size, 'no order runs twice').toBe(begun().length)
+    expect(begun()).toHaveLength(statuses.length)
+    expect((await stateOf(child)).stats).toMatchObject({ active: 0, refused: 0 })
+    const recoveredMs = performance.now() - struck
+    record({ calls: statuses.length, settled: { answered: statuses.length }, recoveredMs })
+  },
+)
+
+fault(
+  'H6',
+  'a worker is blocked and killed: what it had not begun was answered long before, what it had is answered then',
+  async (record) => {
+    const { child, port, begun } = await startFront({
+      liveness: { interval: 50, suspectAfter: 100, stuckAfter: 60_000 },
+    })
+    const blocked = ask(port, 'GET', '/block')
+    await until('the block', () => begun().includes('blocked'))
+    const { workers } = await stateOf(child)
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, order) =>
+        ask(port, 'POST', '/orders', { id: order, ms: 100 }),
+      ),
+    )
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201))
+    const [{ pid }] = answers.map(({ body }) => JSON.parse(body))
+    const victim = workers.find((one) => one.pid !== pid)?.pid as number
+    const struck = performance.now()
+    process.kill(victim, 'SIGKILL')
+    await until('its second beginning', () => begun().filter((one) => one === 'blocked').length > 1)
+    expect((await stateOf(child)).stats).toMatchObject({ retried: 1, refused: 0 })
+    child.kill('SIGKILL')
+    await expect(blocked).rejects.toThrow()
+    record({
+      calls: 21,
+      settled: { answered: 20, cut: 1 },
+      recoveredMs: performance.now() - struck,
+    })
   },
 )
 

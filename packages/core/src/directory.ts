@@ -26,6 +26,8 @@ export class Member implements PeerInfo {
   readonly procedures: Map<string, Served> = new Map()
   /** Exchanges that this peer has with it, as their caller. */
   pending = 0
+  /** The share of its last heartbeat's interval in which its event loop was busy, 0 to 1. Known in the primary, of its workers. */
+  utilization: number | undefined
   /** How many procedures it has announced: the next one's index. */
   #announced = 0
 

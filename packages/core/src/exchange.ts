@@ -9,6 +9,12 @@ import type { ByteWriter } from './transports/bytes.js'
 /** Writes a value's bytes behind what `out` holds. What it throws takes the whole frame back. */
 export type Encode<T> = (out: ByteWriter, value: T) => void
 
+/** Decides between beginning a request and its being taken back. */
+export interface Turnstile {
+  /** Begins a request; `false` when it was taken back, and must not be run. */
+  enter(id: number): boolean
+}
+
 /** What the two ends need of the peer that they belong to. */
 export interface Exchanger {
   readonly number: number
@@ -19,6 +25,8 @@ export interface Exchanger {
   abandoned: number
   /** An exchange that this peer served is over. */
   answered(): void
+  /** What the primary may take back of what it has asked; `undefined` where it can't. */
+  readonly turnstile: Turnstile | undefined
 }
 
 /** Appends one frame whose body `encode` writes. */

@@ -1,9 +1,10 @@
 // The callee's end of an exchange.
 
 import type { Member } from './directory.js'
-import { CancelledError, type ClusterwireError, ProtocolError } from './errors.js'
+import { CancelledError, type ClusterwireError, ProtocolError, WorkerLostError } from './errors.js'
 import { type Encode, Exchange, type Exchanger, send, sendBare } from './exchange.js'
-import { type Failure, Flag, type Frame, FrameType } from './frames.js'
+import { describeError } from './failure.js'
+import { type Failure, Flag, type Frame, FrameType, PRIMARY } from './frames.js'
 import { IdTable } from './id-table.js'
 import type { Meta } from './infer.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
@@ -84,6 +85,20 @@ export class IncomingExchange extends Exchange {
       if (this.#cancelled) this.#controller.abort(this.#cancelled)
     }
     return this.#controller.signal
+  }
+
+  /**
+   * Begins it, as far as the primary may take it back: to be called first, in the order in which requests come in. `false` when it
+   * was taken back while this process was blocked: it is over then, its caller knows that it was not run, and nobody may run it. One with an
+   * upload is never taken back.
+   */
+  begin(): boolean {
+    const { turnstile } = this.peer
+    if (turnstile === undefined || this.hasUpload || this.member.number !== PRIMARY) return true
+    if (turnstile.enter(this.id)) return true
+    const text = `${this.procedure}: it was taken back before it began`
+    this.fail(describeError(new WorkerLostError(text, { started: 'no' })))
+    return false
   }
 
   /**

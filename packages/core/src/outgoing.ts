@@ -27,6 +27,11 @@ export interface CallerEvents {
   error(error: ClusterwireError): void
   /** `write` may be called again. */
   drain?(): void
+  /**
+   * The callee was blocked, and it was taken back: it is over, and was not begun and never will be. Told to those who listen for it; their
+   * callee asks `begin()`.
+   */
+  recalled?(): void
 }
 
 /** What a caller asks for. */
@@ -79,6 +84,8 @@ export interface Opener {
 export class OutgoingExchange extends Exchange implements Waiter {
   readonly procedure: string
   readonly deadline: number
+  /** Whether it can be taken back. */
+  readonly recallable: boolean
   readonly #opener: Opener
   readonly #events: CallerEvents
   readonly #timeout: number
@@ -91,6 +98,7 @@ export class OutgoingExchange extends Exchange implements Waiter {
     this.procedure = request.procedure
     this.#events = request.events
     this.#timeout = request.timeout
+    this.recallable = !request.upload && request.events.recalled !== undefined
     this.deadline =
       request.deadline ??
       (request.timeout === 0 ? Number.POSITIVE_INFINITY : opener.peer.now() + request.timeout)
@@ -132,6 +140,13 @@ export class OutgoingExchange extends Exchange implements Waiter {
     if (!this.#opener.ended(this)) return
     this.close()
     sendBare(this.peer.linkTo(this.member), this.head(FrameType.cancel, 0, CancelReason.cancelled))
+  }
+
+  /** It was taken back. */
+  recall(): void {
+    if (!this.#opener.ended(this)) return
+    this.close()
+    this.events.recalled?.()
   }
 
   /** Its time is up. The table has let go of it already. */

@@ -4,7 +4,7 @@
 import type { Channel, Channels } from './channels.js'
 import { Directory, type Member } from './directory.js'
 import { PeerClosedError, ProtocolError } from './errors.js'
-import type { Exchanger } from './exchange.js'
+import type { Exchanger, Turnstile } from './exchange.js'
 import { describeError } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
 import type { OutgoingExchange, Request } from './outgoing.js'
@@ -42,6 +42,9 @@ export interface PeerOptions {
   readonly maxQueuedBytes?: number | undefined
 }
 
+/** Takes back what a member has not begun; resolves with a test for the exchanges that it was. */
+export type Recaller = (number: number, lastId: number) => Promise<(id: number) => boolean>
+
 /** Receives the frames about publications. */
 export type PublicationReceiver = (frame: Frame) => void
 
@@ -64,7 +67,7 @@ export class Peer implements Exchanger {
   readonly scopes: Scopes
   /** What it has called and answered, and how that went. */
   readonly stats: Stats = new Stats()
-  /** Requests whose handlers were entered. */
+  /** Requests whose handlers were entered. An adapter counts those that it hands over itself. */
   handled = 0
   abandoned = 0
   readonly counters: PeerCounters
@@ -74,6 +77,10 @@ export class Peer implements Exchanger {
   readonly retries: RetryBudget = new RetryBudget()
   /** Set by topics.ts. */
   onPublication: PublicationReceiver | undefined
+  /** Set by a worker that has a watchdog. */
+  turnstile: Turnstile | undefined
+  /** Set by the primary: takes back what a member has not begun, up to an exchange, and says which that was. */
+  recaller: Recaller | undefined
   /** Set by topics.ts: told of a frame about a broadcast from here that can't be read. */
   onBrokenReceipt: ((frame: Frame, error: ProtocolError) => void) | undefined
   readonly #options: PeerOptions
@@ -170,6 +177,15 @@ export class Peer implements Exchanger {
   open<T>(request: Request<T>): OutgoingExchange {
     this.assertOpen()
     return this.#requests.open(request)
+  }
+
+  /**
+   * Takes back what a member that does not answer has not begun, of the exchanges whose callers hear `recalled`. Nothing happens while its
+   * whole process is stopped, or where it has no watchdog.
+   */
+  async recall({ number }: Member): Promise<void> {
+    const isTaken = await this.recaller?.(number, this.#requests.lastId)
+    if (isTaken !== undefined) this.#requests.recall(number, isTaken)
   }
 
   /**

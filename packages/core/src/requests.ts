@@ -89,6 +89,19 @@ export class Requests implements Opener {
     return exchange?.member.number === from ? exchange : undefined
   }
 
+  /** The last id that was given out. */
+  get lastId(): number {
+    return this.#pending.lastId
+  }
+
+  /** Some of a member's were taken back. */
+  recall(number: number, isTaken: (id: number) => boolean): void {
+    const taken = this.#pending.select(
+      ({ id, member, recallable }) => member.number === number && recallable && isTaken(id),
+    )
+    for (const exchange of taken) exchange.recall()
+  }
+
   /** A frame of ours was certainly never handed over. */
   returned(frame: Frame): void {
     if (frame.type === FrameType.open)

@@ -24,6 +24,25 @@ export class ListenError extends ClusterwireError {
   }
 }
 
+/** A request was running on two workers when they were lost, and is not given to a third. */
+export class PoisonedRequestError extends ClusterwireError {
+  readonly code = 'POISON' as const
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  /** The numbers of the workers. */
+  readonly workers: readonly number[]
+
+  constructor(method: string, path: string, workers: readonly number[]) {
+    super(
+      `${method} ${path} was running on workers ${workers.join(' and ')} when each of them was lost; it is refused, and not tried again`,
+    )
+    this.method = method
+    this.path = path
+    this.workers = workers
+  }
+}
+
 /** This Node lacks something private that the adapter builds on. */
 export class UnsupportedNodeError extends ClusterwireError {
   readonly code = 'UNSUPPORTED_NODE' as const

@@ -6,9 +6,11 @@ export {
   ListenError,
   NoTransparentFrontError,
   type OnError,
+  PoisonedRequestError,
   UnsupportedNodeError,
 } from './errors.js'
 export type { DeadlineOptions, Timeout } from './front/deadline.js'
+export type { FrontEvents, PoisonedRequest } from './front/events.js'
 export { HttpFront, httpFront } from './front/front.js'
 export type { Limits } from './front/limits.js'
 export type { FrontOptions, RetryOptions } from './front/options.js'
@@ -24,7 +26,7 @@ export {
 export type { UpgradeListener } from './upgrade.js'
 export type { QueueOptions } from './waiting-room.js'
 export type { ListenerMaker, NodeApp, ServerGiver, ServerOwner } from './worker/app.js'
+export type { RequestScope } from './worker/client-socket.js'
 export { type FetchHandler, type FetchOptions, serveFetch } from './worker/fetch.js'
 export { type HttpOptions, serveHttp } from './worker/http.js'
 export { requestScope } from './worker/scope.js'
-export type { RequestScope } from './worker/virtual-socket.js'

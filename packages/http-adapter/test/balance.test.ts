@@ -1,6 +1,7 @@
 // Who gets a request, and what happens while nobody can take it.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoWorkerError } from '@clusterwire/core'
+import type { Candidate } from '@clusterwire/core/peer'
 import type { MemoryMesh } from '@clusterwire/core/testing'
 import { describe, expect, it } from 'vitest'
 import { leastPending, random2, sticky } from '../src/index.js'
@@ -67,6 +68,18 @@ describe('random2', () => {
   it('one worker alone gets everything', async () => {
     const { port } = await startCluster(whoami, { workers: 1, balance: random2() })
     expect((await askers(port, 3)).map(({ body }) => body)).toEqual(['1', '1', '1'])
+  })
+
+  it('of two workers that are equally fast and have as much to do, the one whose event loop is less busy', () => {
+    const balancer = random2()
+    const candidates = [0.9, 0.1].map((utilization) => {
+      const member = { pending: 1, utilization } as Candidate['member']
+      balancer.observe?.(member, 1_000)
+      return { member, ref: 0, fingerprint: '' }
+    })
+    const request = {} as IncomingMessage
+    for (let i = 0; i < 20; i++)
+      expect(balancer.choose(candidates, request, candidates)).toBe(candidates[1])
   })
 
   it('refuses a decay that is none', () => {

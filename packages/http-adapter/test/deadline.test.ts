@@ -1,4 +1,6 @@
 // How long a request may take, and what becomes of what it has begun.
+import { createServer } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { contract, procedure } from '@clusterwire/core'
 import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, it } from 'vitest'
@@ -134,6 +136,55 @@ it('calls that an app makes for a request inherit its deadline, its end, and its
   expect(endings[0]).toEqual({ entered: true, limited: true, meta: { 'x-request-id': 'mine' } })
   // Its own time is up, or that of the request it belongs to: whichever is noticed first.
   for (const ending of endings.slice(1)) expect(ending).toMatch(/deadline|cancelled/i)
+})
+
+it('calls that an upgrade listener makes belong to its request: its id, and its end', async () => {
+  const endings: unknown[] = []
+  const { port, front } = await startCluster(
+    (worker) => {
+      const ask = nested(worker, endings)
+      const client = worker.client(inner)
+      const tell = async (socket: Duplex) => socket.end(JSON.stringify(await client.meta(null)))
+      return createServer().on('upgrade', (req, socket) => {
+        if (req.url === '/tell') void tell(socket)
+        else void ask()
+      })
+    },
+    { timeout: (req) => (req.url === '/short' ? 100 : 0), trust: true },
+  )
+  const upgrade = (path: string) =>
+    `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: Lines\r\nX-Request-Id: mine\r\n\r\n`
+  expect(await talk(port, upgrade('/tell'))).toBe('{"x-request-id":"mine"}')
+  const asked = { entered: true, meta: { 'x-request-id': 'mine' } }
+  const gone = await open(port)
+  gone.write(upgrade('/'))
+  await until(() => endings.length === 1)
+  gone.resetAndDestroy()
+  await until(() => endings.length === 3)
+  expect(await talk(port, upgrade('/short'))).toMatch(/^HTTP\/1\.1 504 /)
+  await until(() => endings.length === 6)
+  expect(endings.filter((one) => typeof one === 'object')).toMatchObject([asked, asked])
+  expect(endings.filter((one) => one === 'CANCELLED')).toHaveLength(2)
+  expect(front.stats()).toMatchObject({ active: 0 })
+})
+
+it('the scope of an upgrade: its signal aborts when the client is gone, and it has no deadline', async () => {
+  const scopes: unknown[] = []
+  const { port } = await startCluster(
+    () =>
+      createServer().on('upgrade', (req) => {
+        const { signal, deadline } = requestScope(req) ?? {}
+        scopes.push(deadline)
+        signal?.addEventListener('abort', () => scopes.push('gone'))
+      }),
+    { timeout: 10_000 },
+  )
+  const socket = await open(port)
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: Lines\r\n\r\n')
+  await until(() => scopes.length === 1)
+  socket.resetAndDestroy()
+  await until(() => scopes.length === 2)
+  expect(scopes).toEqual([Number.POSITIVE_INFINITY, 'gone'])
 })
 
 it('a client that goes away cancels the calls that were made for it', async () => {

@@ -1,18 +1,19 @@
 // serveFetch: apps that take a Request and give a Response.
 import { Readable } from 'node:stream'
+import { DeadlineExceededError } from '@clusterwire/core'
 import { createMemoryMesh } from '@clusterwire/core/testing'
 import { expect, it, onTestFinished } from 'vitest'
-import { type FetchHandler, httpFront, serveFetch } from '../src/index.js'
+import { type FetchHandler, type FrontOptions, httpFront, serveFetch } from '../src/index.js'
 import { open, talk, until } from './support/raw.js'
 
-async function start(handler: FetchHandler) {
+async function start(handler: FetchHandler, options: FrontOptions = {}) {
   const errors: unknown[] = []
   const mesh = await createMemoryMesh({ workers: 2 })
   for (const worker of mesh.workers) {
     serveFetch(worker, handler, { onError: (error) => errors.push(error) })
     await worker.ready()
   }
-  const front = httpFront(mesh.primary, { grace: 1 })
+  const front = httpFront(mesh.primary, { grace: 1, ...options })
   const { port } = await front.listen(0, '127.0.0.1')
   onTestFinished(async () => {
     await front.close()
@@ -90,6 +91,30 @@ it('a client that goes away: the signal aborts and the body is cancelled', async
   socket.destroy()
   await until(() => signal?.aborted === true && cancelled)
   expect(front.stats()).toMatchObject({ active: 0 })
+})
+
+it('the signal’s reason says whether the client is gone or the time is up', async () => {
+  const reasons: unknown[] = []
+  const wait: FetchHandler = ({ signal }) =>
+    new Promise((resolve) => {
+      signal.addEventListener('abort', () => {
+        reasons.push(signal.reason)
+        resolve(new Response())
+      })
+    })
+  const { port, url, front } = await start(wait, {
+    timeout: ({ url }) => (url === '/short' ? 50 : 0),
+  })
+  expect((await fetch(`${url}/short`)).status).toBe(504)
+  await until(() => reasons.length === 1)
+  expect(reasons[0]).toBeInstanceOf(DeadlineExceededError)
+  expect(reasons[0]).toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+  const socket = await open(port)
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => front.stats().workers.some(({ pending }) => pending === 1))
+  socket.destroy()
+  await until(() => reasons.length === 2)
+  expect(reasons[1]).toMatchObject({ name: 'AbortError', message: 'The client is gone' })
 })
 
 it('a handler that throws: 500, and nothing about why', async () => {

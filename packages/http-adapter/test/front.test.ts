@@ -6,11 +6,18 @@ import { createServer } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Candidate, Member } from '@clusterwire/core/peer'
 import type { MeshPeer } from '@clusterwire/core/testing'
-import { expect, it, onTestFinished } from 'vitest'
-import { ListenError } from '../src/index.js'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import {
+  type FrontOptions,
+  type HttpFront,
+  httpFront,
+  ListenError,
+  type PoisonedRequest,
+  PoisonedRequestError,
+} from '../src/index.js'
 import { cert, key } from './support/certificate.js'
 import { call } from './support/client.js'
-import { serve, startCluster } from './support/cluster.js'
+import { type MakeApp, serve, startCluster, startPlain } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
 
 /** A grace that no test outlives. */
@@ -124,17 +131,64 @@ it('a worker that dies while it runs a GET: another gets it', async () => {
   expect(front.stats()).toMatchObject({ retried: 1 })
 })
 
-it('a request that has killed two workers is not given to a third', async () => {
-  let runs = 0
-  const { port } = await startCluster(
-    (worker) => () => {
-      runs++
-      worker.kill()
+it('a worker that dies while it runs a POST that may run twice: another gets it, body and all', async () => {
+  let killed = 0
+  const { port, front } = await startCluster(
+    (worker) => async (req, res) => {
+      if (killed++ === 0) return worker.kill()
+      for await (const chunk of req) res.end(chunk)
     },
-    { workers: 3 },
+    { retry: { repeatable: ({ headers }) => headers['idempotency-key'] !== undefined } },
   )
-  expect((await call(port)).headers['x-clusterwire-reason']).toBe('poison')
-  expect(runs).toBe(2)
+  const order = { method: 'POST', body: 'order', headers: { 'idempotency-key': 'a' } }
+  expect(await call(port, '/', order)).toMatchObject({ status: 200, body: 'order' })
+  expect(front.stats()).toMatchObject({ retried: 1, refused: 0 })
+  killed = 0
+  expect((await call(port, '/', { method: 'POST' })).status).toBe(502)
+})
+
+describe('a request that has killed two workers', () => {
+  const startKilled = async (options: FrontOptions = {}) => {
+    const ran: number[] = []
+    const app: MakeApp = (worker) => () => {
+      ran.push(worker.number)
+      worker.kill()
+    }
+    return { ...(await startCluster(app, { workers: 3, ...options })), ran }
+  }
+
+  it('is not given to a third, and is told of with its route and its workers', async () => {
+    const { port, front, ran } = await startKilled()
+    const told: PoisonedRequest[] = []
+    front.events.on('poison', (request) => told.push(request))
+    const { headers } = await call(port, '/kills?with=this', { method: 'PUT' })
+    expect(headers['x-clusterwire-reason']).toBe('poison')
+    expect(ran).toHaveLength(2)
+    const requestId = expect.stringMatching(/./)
+    expect(told).toEqual([{ method: 'PUT', url: '/kills?with=this', requestId, workers: ran }])
+    expect(front.stats().refusedBy).toEqual({ POISON: 1 })
+  })
+
+  it('is told to onError, without its query, where nobody listens', async () => {
+    const told: [unknown, string][] = []
+    const { port, ran } = await startKilled({ onError: (...one) => told.push(one) })
+    await call(port, '/kills?token=secret')
+    expect(told).toEqual([[expect.any(PoisonedRequestError), 'GET /kills']])
+    expect(told[0]?.[0]).toMatchObject({
+      ...{ code: 'POISON', method: 'GET', path: '/kills', workers: ran },
+    })
+    expect(String(told[0]?.[0])).not.toContain('secret')
+  })
+
+  it('what a listener throws is told, and goes no further', async () => {
+    const told: string[] = []
+    const { port, front } = await startKilled({ onError: (_error, where) => told.push(where) })
+    front.events.on('poison', () => {
+      throw new Error('oops')
+    })
+    expect((await call(port)).status).toBe(502)
+    expect(told).toEqual(['a listener of "poison"'])
+  })
 })
 
 it('a worker that dies while it runs a POST: 502, because running it again could do harm', async () => {
@@ -322,6 +376,37 @@ it('close: the connections of a server of one’s own are left alone', async () 
   await front.close()
   socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
   expect(await answer).toMatch(/\r\n\r\nserved$/)
+})
+
+it('close: the primary keeps nothing of a front that is closed, not even when it has been used since', async () => {
+  const { mesh } = await startCluster(() => (_req, res) => void res.end('served'))
+  const listenAndClose = async () => {
+    const front = httpFront(mesh.primary, { grace: 1, health: '/health' })
+    const { port } = await front.listen(0, '127.0.0.1')
+    expect((await call(port)).body).toBe('served')
+    await front.close()
+    const own = createHttpServer(front.request)
+    await new Promise<void>((resolve) => own.listen(0, '127.0.0.1', resolve))
+    expect((await call((own.address() as AddressInfo).port)).body).toBe('served')
+    await new Promise((resolve) => own.close(resolve))
+    return new WeakRef(front)
+  }
+  const fronts: WeakRef<HttpFront>[] = []
+  for (let n = 0; n < 5; n++) fronts.push(await listenAndClose())
+  await until(() => {
+    globalThis.gc?.()
+    return fronts.filter((front) => front.deref() !== undefined).length === 0
+  })
+})
+
+it('close: on a server of one’s own a request still waits for a worker afterwards', async () => {
+  const { front, mesh } = await startCluster(undefined)
+  await front.close()
+  const answer = call(await startPlain(front.request))
+  await until(() => front.stats().waiting === 1)
+  for (const worker of mesh.workers) await serve(worker, () => (_req, res) => res.end('served'))
+  expect((await answer).body).toBe('served')
+  expect(front.stats()).toMatchObject({ active: 0, waiting: 0 })
 })
 
 it('close: nobody listens afterwards, not even who was about to', async () => {

@@ -7,6 +7,7 @@ import {
   constants,
   createSecureServer,
   createServer,
+  type Http2Server,
   type OutgoingHttpHeaders,
 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
@@ -18,9 +19,25 @@ import { serverOf } from './support/both.js'
 import { cert, key } from './support/certificate.js'
 import { startCluster } from './support/cluster.js'
 import { type Http2Answer, send, startHttp2 } from './support/http2.js'
-import { until } from './support/raw.js'
+import { open, until } from './support/raw.js'
 
 const MiB = 1024 * 1024
+/** A grace that no test outlives. */
+const NEVER = 3_600_000
+
+it('informational responses without end: the client gets so many of them, and the answer whole', async () => {
+  const { session } = await startHttp2(() => async (_req, res) => {
+    for (let i = 0; i < 1_000; i++) {
+      res.writeEarlyHints({ link: `</${'a'.repeat(1_000)}.css>; rel=preload` })
+      if (i % 10 === 0) await new Promise(setImmediate)
+    }
+    res.end('whole')
+  })
+  const { interim, body } = await send(session, { ':path': '/' })
+  expect(body).toBe('whole')
+  expect(interim.length).toBeGreaterThan(50)
+  expect(interim.length).toBeLessThan(70)
+})
 
 it('the app gets an HTTP/1.1 request', async () => {
   const { session, own } = await startHttp2(() => (req, res) => {
@@ -357,6 +374,88 @@ it('the same port speaks HTTP/1.1, and WebSocket, to those who ask for it', asyn
   const socket = new WebSocket(`wss://127.0.0.1:${port}`, { rejectUnauthorized: false })
   onTestFinished(() => socket.terminate())
   expect(String((await once(socket, 'message'))[0])).toBe('welcome')
+})
+
+/** Bytes from their hexadecimal digits. */
+const bytesOf = (digits: string) =>
+  Buffer.from(digits.replaceAll(' ', ''), 'hex').toString('latin1')
+
+const countOf = (server: Http2Server) =>
+  new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)))
+
+describe('the front’s close', () => {
+  it('running streams finish, clients get GOAWAY, and their sessions end', async () => {
+    const finish: (() => void)[] = []
+    const { session, own, front } = await startHttp2(
+      () => (req, res) => {
+        if (req.url === '/idle') res.end('idle')
+        else finish.push(() => res.end('done'))
+      },
+      { grace: NEVER },
+    )
+    const idle = connect(`https://127.0.0.1:${own}`, { rejectUnauthorized: false })
+    onTestFinished(() => idle.destroy())
+    expect((await send(idle, { ':path': '/idle' })).body).toBe('idle')
+    const running = send(session)
+    await until(() => finish.length === 1)
+    const told = [once(session, 'goaway'), once(idle, 'goaway')]
+    const ended = [once(session, 'close'), once(idle, 'close')]
+    const closed = front.close()
+    for (const [code] of await Promise.all(told)) expect(code).toBe(constants.NGHTTP2_NO_ERROR)
+    await ended[1]
+    finish[0]?.()
+    expect(await running).toMatchObject({ headers: { ':status': 200 }, body: 'done' })
+    await Promise.all([...ended, closed])
+    expect(front.stats()).toMatchObject({ active: 0, cut: 0, abandoned: 0 })
+  })
+
+  it('a stream that does not end is ended with its session when the grace is over', async () => {
+    const { session, front } = await startHttp2(() => (_req, res) => void res.write('for ever'), {
+      grace: 20,
+    })
+    const cut = expect(send(session)).rejects.toThrow()
+    await until(() => front.stats().responses['2xx'] === 1)
+    const ended = new Promise((resolve) => session.once('close', resolve))
+    await front.close()
+    await cut
+    await ended
+    await until(() => front.stats().active === 0)
+  })
+
+  it('a client that neither reads nor ends holds nothing up beyond the grace', async () => {
+    const { front } = await startCluster(() => (_req, res) => void res.end('x'.repeat(MiB)), {
+      grace: 20,
+    })
+    const server = createServer({ settings: { initialWindowSize: 65_535 } }, front.request)
+    onTestFinished(() => void server.close())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const [greeting, request] = ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '82868441 0161']
+    const socket = await open(port, { allowHalfOpen: true })
+    socket.write(greeting + bytesOf('000000 04 00 00000000'), 'latin1')
+    socket.write(bytesOf(`000006 01 05 00000001 ${request}`), 'latin1')
+    await until(() => front.stats().responses['2xx'] === 1)
+    await front.close()
+    expect(await countOf(server)).toBe(0)
+  })
+
+  it('a request that is here, but not read yet, is answered; one on a new session is, too, and that session gets GOAWAY', async () => {
+    const { session, own, front } = await startHttp2(
+      () => (req, res) => void res.end(`served ${req.url}`),
+      { grace: NEVER },
+    )
+    expect((await send(session)).body).toBe('served /')
+    const next = send(session, { ':path': '/next' })
+    await new Promise(setImmediate) // It has left.
+    const closed = front.close()
+    expect((await next).body).toBe('served /next')
+    await closed
+    const late = connect(`https://127.0.0.1:${own}`, { rejectUnauthorized: false })
+    onTestFinished(() => late.destroy())
+    const told = once(late, 'goaway')
+    expect((await send(late, { ':path': '/late' })).body).toBe('served /late')
+    await told
+  })
 })
 
 it('HTTP/2 without TLS', async () => {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { call } from './support/client.js'
 import { startCluster } from './support/cluster.js'
-import { until } from './support/raw.js'
+import { talk, until } from './support/raw.js'
 
 async function listening(server: Server): Promise<number> {
   onTestFinished(() => void server.close())
@@ -86,6 +86,18 @@ describe('health', () => {
     expect(posted).toMatchObject({ status: 405 })
     expect(posted.headers.allow).toBe('GET, HEAD')
     expect(front.stats().requests).toBe(1)
+  })
+
+  it('the target may be a whole URL, as a proxy sends it', async () => {
+    const { port } = await startCluster(() => (req, res) => void res.end(`app ${req.url}`), {
+      health: '/health',
+    })
+    const ask = (target: string) =>
+      talk(port, `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+    for (const target of ['http://a/health', 'HTTP://a:80/health?from=lb', 'https://u@a/health'])
+      expect(await ask(target)).toContain('"status":"ok"')
+    for (const target of ['http://a/healthy', 'http://a', 'http://health', 'http://a?/health'])
+      expect(await ask(target)).toContain(`app ${target}`)
   })
 
   it('paths that are none, or the same, are refused', async () => {

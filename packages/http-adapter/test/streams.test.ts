@@ -43,6 +43,26 @@ it('a client that does not read stops the app; when it reads on, it gets everyth
     expect(body.subarray(i * MiB, (i + 1) * MiB).equals(block(i))).toBe(true)
 })
 
+it('informational responses without end: the client gets so many of them, and the answer whole', async () => {
+  const hint = { link: `</${'a'.repeat(1_000)}.css>; rel=preload` }
+  const { port } = await startCluster(() => async (_req, res) => {
+    // More than a window at once, and then as many again in small portions.
+    for (let i = 0; i < 500; i++) res.writeEarlyHints(hint)
+    for (let i = 0; i < 500; i++) {
+      res.writeEarlyHints(hint)
+      if (i % 10 === 0) await new Promise(setImmediate)
+    }
+    res.write('half, ')
+    setImmediate(() => res.end('whole'))
+  })
+  const response = await talk(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  const [answer = '', ...hints] = response.split('HTTP/1.1 103 ').reverse()
+  expect(hints.length).toBeGreaterThan(50)
+  expect(response.length).toBeLessThan(80_000)
+  expect(answer).toContain('\r\n\r\nHTTP/1.1 200 OK\r\n')
+  expect(answer).toMatch(/half, \r\n5\r\nwhole\r\n0\r\n\r\n$/)
+})
+
 it('a thousand small pieces arrive as they were written', async () => {
   const words = Array.from({ length: 1000 }, (_, i) => `${i} `.repeat(i % 50))
   const { port } = await startCluster(() => (_req, res) => {

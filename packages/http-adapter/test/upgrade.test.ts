@@ -8,8 +8,9 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { HttpFront } from '../src/index.js'
 import { onBoth, serverOf } from './support/both.js'
-import { serve, startCluster } from './support/cluster.js'
+import { serve, startCluster, startPlain } from './support/cluster.js'
 import { open, talk, until, withoutVariables } from './support/raw.js'
 
 const upgrade = (extra = '', method = 'GET') =>
@@ -19,7 +20,7 @@ const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpg
 /** Switches, and sends everything back, the end too. */
 function mirror(_req: IncomingMessage, socket: Duplex, head: Buffer): void {
   socket.write(SWITCHED)
-  if (head.length > 0) socket.unshift(head)
+  if (head.length > 0) socket.write(head)
   socket.pipe(socket)
 }
 
@@ -284,18 +285,70 @@ it('an upgrade that waits too long is refused, one too many at once', async () =
   expect(front.stats()).toMatchObject({ active: 0, upgraded: 0, waiting: 0, refused: 2 })
 })
 
-it.each(['end', 'destroy', 'resetAndDestroy'] as const)(
-  'a client that goes away (%s) while it waits leaves its place',
-  async (leave) => {
-    const { port, front } = await startCluster(undefined)
-    const socket = await open(port)
-    socket.write(upgrade())
+it('a client that goes away while it waits leaves its place', async () => {
+  const { port, front } = await startCluster(undefined)
+  const socket = await open(port)
+  socket.write(upgrade())
+  await until(() => front.stats().waiting === 1)
+  socket.resetAndDestroy()
+  await until(() => front.stats().waiting === 0)
+  expect(front.stats()).toMatchObject({ active: 0, upgraded: 0, abandoned: 1 })
+})
+
+describe('a client that ends its side while its upgrade waits', () => {
+  /** What it gets of an app that upgrades it when it has ended. */
+  async function endEarly(port: number, whenEnded: () => Promise<void>): Promise<string> {
+    const socket = await open(port, { allowHalfOpen: true })
+    const all = everything(socket)
+    socket.end(`${upgrade()}all that there is`)
+    await whenEnded()
+    return (await all).text
+  }
+  const expected = `${SWITCHED}all that there is`
+
+  /** Resolves when the front has certainly seen the end: another upgrade has come later, and gone. */
+  async function endSeen(front: HttpFront, port: number): Promise<void> {
     await until(() => front.stats().waiting === 1)
-    socket[leave]()
-    await until(() => front.stats().waiting === 0)
-    expect(front.stats()).toMatchObject({ active: 0, upgraded: 0, abandoned: 1 })
-  },
-)
+    const later = await open(port)
+    later.write(upgrade())
+    await until(() => front.stats().waiting === 2)
+    later.resetAndDestroy()
+    await until(() => front.stats().waiting === 1)
+  }
+
+  it('is upgraded all the same (node:http)', async () => {
+    const server = serverOf(() => {})
+    const port = await startPlain(server)
+    const received = endEarly(port, async () => {
+      const [req, socket, head] = await once(server, 'upgrade')
+      await open(port)
+      mirror(req, socket, head)
+    })
+    expect(await received).toBe(expected)
+  })
+
+  it('is upgraded all the same (the front)', async () => {
+    const { port, mesh, front } = await startCluster(undefined)
+    const received = endEarly(port, async () => {
+      await endSeen(front, port)
+      for (const worker of mesh.workers) await serve(worker, () => serverOf(mirror))
+    })
+    expect(await received).toBe(expected)
+    await until(() => front.stats().active === 0)
+  })
+
+  it('is dropped where nobody listens to upgrades, as a request’s client is', async () => {
+    const seen: unknown[] = []
+    const { port, mesh, front } = await startCluster(undefined)
+    const received = endEarly(port, async () => {
+      await endSeen(front, port)
+      for (const worker of mesh.workers) await serve(worker, () => (req) => void seen.push(req.url))
+    })
+    expect(await received).toBe('')
+    expect(front.stats()).toMatchObject({ active: 0, waiting: 0, upgraded: 0, abandoned: 2 })
+    expect(seen).toEqual([])
+  })
+})
 
 it('a worker that dies: the client’s connection is reset, whatever had come by it', async () => {
   const { port, front } = await startCluster((worker) =>
@@ -457,10 +510,13 @@ describe('what strangers may send', () => {
   })
 
   it('a client that ends while its upgrade waits leaves no connection behind', async () => {
-    const { front, port } = await startCluster(undefined)
+    const { front, port } = await startCluster(undefined, { queue: { timeout: 50 } })
     const sockets = await Promise.all(Array.from({ length: 5 }, () => open(port)))
-    for (const socket of sockets) socket.end(upgrade())
-    await Promise.all(sockets.map((socket) => once(socket, 'close')))
-    await until(() => front.stats().active === 0)
+    for (const [n, socket] of sockets.entries()) {
+      socket.end(upgrade())
+      if (n % 2 === 0) socket.resume()
+    }
+    await until(() => front.stats().refused === 5 && front.stats().connections.open === 0)
+    expect(front.stats()).toMatchObject({ active: 0, upgraded: 0, waiting: 0 })
   })
 })

@@ -12,6 +12,7 @@ import type { RecycleOptions } from './recycle.js'
 import type { RestartOptions } from './restarts.js'
 import type { Router } from './router.js'
 import { leastUseful, Slot, type SlotOwner } from './slot.js'
+import { isRecalled } from './turnstile.js'
 import { Watch } from './watch.js'
 import type { MainThreadReport } from './watchdog-line.js'
 import { WorkerProcess } from './worker-process.js'
@@ -105,6 +106,12 @@ export class WorkerPool implements SlotOwner {
 
   find(number: number): WorkerProcess | undefined {
     return this.workers.find((worker) => worker.number === number)
+  }
+
+  /** Takes back what a worker has not begun of the requests up to `lastId`; resolves with a test for those. */
+  async recall(number: number, lastId: number): Promise<(id: number) => boolean> {
+    const recalled = await this.find(number)?.watchdog?.recall(lastId)
+    return (id) => recalled !== undefined && isRecalled(id, recalled)
   }
 
   /**
@@ -286,6 +293,10 @@ export class WorkerPool implements SlotOwner {
       recovered: () => {
         this.#router.setState(worker.number, 'ready')
         events.recovered(worker)
+      },
+      vitals: ({ utilization }) => {
+        const member = this.#router.peer.directory.get(worker.number)
+        if (member !== undefined) member.utilization = utilization
       },
       stuck: (silentMs, report) => events.stuck(worker, silentMs, report),
       unfit: (reason) => {

@@ -87,6 +87,7 @@ export class Primary extends ClusterPeer {
     super(router.peer, options.onError)
     this.#options = options
     this.#pool = this.#createPool(router)
+    this.peer.recaller = (number, lastId) => this.#pool.recall(number, lastId)
     this.serve(primaryControl, {
       ready: (_input, { from }) => this.#pool.ready(from.number),
       retire: (_input, { from }) => this.#pool.retire(from.number),

@@ -19,6 +19,8 @@ export interface WatchParts {
   beat(): Promise<Vitals>
   suspect(silentMs: number): void
   recovered(): void
+  /** It has said how it is. */
+  vitals(vitals: Vitals): void
   /** It is about to be killed. */
   stuck(silentMs: number, report: MainThreadReport): void
   /** It is to be replaced. */
@@ -56,6 +58,7 @@ export class Watch {
   #answered(vitals: Vitals): void {
     const now = this.#parts.clock.now()
     this.#worker.noteVitals(vitals)
+    this.#parts.vitals(vitals)
     const reason = this.#limits.exceeded(vitals, now - this.#worker.startedAt)
     if (reason === undefined || now < this.#tellAt || this.#worker.isToEnd) return
     this.#tellAt = now + TRY_AGAIN_AFTER

@@ -1,10 +1,12 @@
 // The primary's end of a worker's watchdog: asks what the worker's main thread is doing, also when that thread is blocked.
 //
-// One line of text a message. The primary writes a number; the watchdog answers with that number and a report, as JSON.
+// One line of text a message. The primary writes a number; the watchdog answers with that number and a report, as JSON. Or the primary
+// writes a number and the last request that it has sent; the watchdog answers with that number and what it has taken back of them.
 
 import type { Socket } from 'node:net'
 import { z } from 'zod'
 import { systemClock } from './clock.js'
+import { type Recalled, recallBits } from './turnstile.js'
 
 const stackFrame = z.object({
   functionName: z.string(),
@@ -13,15 +15,17 @@ const stackFrame = z.object({
   column: z.number(),
 })
 
-const answer = z.object({
-  id: z.number(),
-  report: z.discriminatedUnion('state', [
-    z.object({ state: z.literal('responsive') }),
-    z.object({ state: z.literal('running'), stack: z.array(stackFrame) }),
-    z.object({ state: z.literal('native') }),
-    z.object({ state: z.literal('debugged') }),
-  ]),
-})
+const report = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('responsive') }),
+  z.object({ state: z.literal('running'), stack: z.array(stackFrame) }),
+  z.object({ state: z.literal('native') }),
+  z.object({ state: z.literal('debugged') }),
+])
+const recalled = z.object({ begun: z.number(), upTo: z.number() }).nullable()
+const answer = z.union([
+  z.object({ id: z.number(), report }),
+  z.object({ id: z.number(), recalled }),
+])
 
 /** One call on a stack, of the JavaScript that runs: source maps are not applied. */
 export interface StackFrame {
@@ -64,6 +68,7 @@ const MAX_LINE = 256 * 1_024
 export class WatchdogLine {
   readonly #socket: Socket
   readonly #waiting: Map<number, (report: MainThreadReport) => void> = new Map()
+  readonly #recalling: Map<number, (recalled: Recalled | undefined) => void> = new Map()
   #lastId = 0
   #unread = ''
 
@@ -78,6 +83,7 @@ export class WatchdogLine {
     socket.on('error', () => {})
     socket.on('close', () => {
       for (const settle of [...this.#waiting.values()]) settle({ state: 'silent' })
+      for (const settle of this.#recalling.values()) settle(undefined)
     })
   }
 
@@ -102,14 +108,28 @@ export class WatchdogLine {
     })
   }
 
+  /**
+   * Takes back the requests up to `lastId` that the worker's main thread has not begun. It takes as long as the whole process is stopped,
+   * if it is. Never rejects; `undefined` when the watchdog is gone.
+   */
+  recall(lastId: number): Promise<Recalled | undefined> {
+    if (this.#socket.destroyed) return Promise.resolve(undefined)
+    const id = ++this.#lastId
+    this.#socket.write(`${id} ${recallBits(lastId)}\n`)
+    return new Promise((resolve) => this.#recalling.set(id, resolve))
+  }
+
   #read(text: string): void {
     const lines = (this.#unread + text).split('\n')
     this.#unread = lines.pop() as string
     try {
       for (const line of lines) {
-        const { id, report } = answer.parse(JSON.parse(line))
-        // A late answer is about the past.
-        this.#waiting.get(id)?.(report)
+        const message = answer.parse(JSON.parse(line))
+        const { id } = message
+        // A late report is about the past.
+        if ('report' in message) this.#waiting.get(id)?.(message.report)
+        else this.#recalling.get(id)?.(message.recalled ?? undefined)
+        this.#recalling.delete(id)
       }
       if (this.#unread.length > MAX_LINE) throw new RangeError('too long for a report')
     } catch {

@@ -19,10 +19,16 @@ const STACK_WITHIN = 1_500
 const MAX_FRAMES = 50
 const MAX_NAME = 1_000
 
+/** How the memory of a turnstile (turnstile.ts) is laid out. */
+export const RECALL_BITS = 30
+export const SHUT: number = 2 ** RECALL_BITS
+
 /** What the thread is started with. */
 export interface ThreadData {
   readonly fd: number
   readonly orphanGraceMs: number
+  /** What the main thread has begun: a turnstile's memory. `undefined` where nothing can be taken back. */
+  readonly begun: SharedArrayBuffer | undefined
 }
 
 export const threadCode: string = /* js */ `'use strict'
@@ -31,6 +37,7 @@ const { fileURLToPath } = require('node:url')
 const { parentPort, workerData } = require('node:worker_threads')
 
 const line = new Socket({ fd: workerData.fd })
+const words = workerData.begun && new Int32Array(workerData.begun)
 let unread = ''
 let asked = []
 let answering = false
@@ -38,7 +45,11 @@ line.setEncoding('latin1')
 line.on('data', (text) => {
   const lines = (unread + text).split('\\n')
   unread = lines.pop()
-  asked.push(...lines.map(Number))
+  for (const one of lines) {
+    const [id, upTo] = one.split(' ').map(Number)
+    if (upTo === undefined) asked.push(id)
+    else line.write(JSON.stringify({ id, recalled: recall(upTo) }) + '\\n')
+  }
   if (!answering) answer()
 })
 line.on('error', () => {}) // 'close' follows.
@@ -46,6 +57,17 @@ line.on('error', () => {}) // 'close' follows.
 line.on('close', () => {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), workerData.orphanGraceMs)
 })
+
+// Takes back what the main thread has not begun, up to a request. Once only, until it begins something behind that.
+function recall(upTo) {
+  if (words === undefined) return null
+  for (;;) {
+    const word = Atomics.load(words, 0)
+    if (word & ${SHUT}) return { begun: word - ${SHUT}, upTo: Atomics.load(words, 1) }
+    Atomics.store(words, 1, upTo)
+    if (Atomics.compareExchange(words, 0, word, word | ${SHUT}) === word) return { begun: word, upTo }
+  }
+}
 
 // One look at a time, for all who ask meanwhile: a second session would take the first one's pause for a debugger's.
 async function answer() {

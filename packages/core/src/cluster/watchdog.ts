@@ -1,10 +1,11 @@
 // A worker's watchdog: a thread that goes on when the main thread is blocked. It tells the primary what the main thread is doing
-// (watchdog-line.ts is the primary's end), and ends the process when the primary is gone.
+// (watchdog-line.ts is the primary's end), takes back what that has not begun (turnstile.ts), and ends the process when the primary is gone.
 //
 // The thread raises no alarm of its own: whether a worker is stuck is the primary's to judge, by the answers it misses. So a pause
 // of the whole process, a long garbage collection or a debugger can't cause a false one, and an idle thread never wakes up.
 
 import { Worker } from 'node:worker_threads'
+import type { Turnstile } from './turnstile.js'
 import { type ThreadData, threadCode } from './watchdog-thread.js'
 
 /** How a watchdog is started. */
@@ -16,6 +17,8 @@ export interface WatchdogOptions {
    * that the main thread has to end in order. Default 1250
    */
   readonly orphanGraceMs?: number
+  /** What the main thread has begun, to be taken back by. Default: nothing can be */
+  readonly turnstile?: Turnstile
   /** Gets the error that ended the thread, or kept it from starting. The process goes on without a watchdog. */
   readonly onError: (error: unknown, where: string) => void
 }
@@ -34,8 +37,13 @@ export interface Watchdog {
  *
  * @throws what `new Worker()` throws: Node's permission model may forbid threads
  */
-export function startWatchdog({ fd, orphanGraceMs = 1_250, onError }: WatchdogOptions): Watchdog {
-  const workerData: ThreadData = { fd, orphanGraceMs }
+export function startWatchdog({
+  fd,
+  orphanGraceMs = 1_250,
+  turnstile,
+  onError,
+}: WatchdogOptions): Watchdog {
+  const workerData: ThreadData = { fd, orphanGraceMs, begun: turnstile?.memory }
   const thread = new Worker(threadCode, {
     eval: true,
     name: 'clusterwire watchdog',

@@ -13,6 +13,7 @@ import { primaryControl, workerControl } from './control.js'
 import { CRASHED, ORPHANED } from './exit.js'
 import { LINK_ENV, WATCHDOG_ENV } from './fork.js'
 import { atMost, outliveReaders, printError, surroundings } from './process.js'
+import { Turnstile } from './turnstile.js'
 import { joinOver } from './uplink.js'
 import { createMeter } from './vitals.js'
 import { startWatchdog } from './watchdog.js'
@@ -115,7 +116,8 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it. And a closed terminal ends no worker.
   process.on('SIGINT', () => {}).on('SIGHUP', () => {})
   outliveReaders()
-  if (watchdogFd) startWatchdog({ fd: watchdogFd, onError })
+  const turnstile = new Turnstile()
+  if (watchdogFd) startWatchdog({ fd: watchdogFd, turnstile, onError })
   const link = new SocketLink({ fd }, maxFrameBytes)
   let worker: ClusterWorker | undefined
   const peer = await joinOver({
@@ -129,6 +131,7 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
       orphaned(options).finally(() => process.exit(ORPHANED))
     },
   })
+  if (watchdogFd) peer.turnstile = turnstile
   // Else node:cluster ends this process with code 0 as soon as the primary is gone.
   if (cluster.worker) cluster.worker.exitedAfterDisconnect = true
   worker = new ClusterWorker(peer, onError)

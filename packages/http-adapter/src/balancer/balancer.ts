@@ -9,7 +9,8 @@ export interface Balancer {
   /**
    * Picks one of the workers that are ready, or none: then the request waits, and this is asked again when something has changed.
    *
-   * @param candidates is never empty; `member.pending` counts the requests that a worker has not answered
+   * @param candidates is never empty; `member.pending` counts the requests that a worker has not answered,
+   *   `member.utilization` is the share of the last second in which its event loop was busy (0 to 1; `undefined` at first)
    * @param all the candidates, and the workers that have as many requests as `concurrency` allows: a request that is given to one of
    *   those waits until it is free
    */

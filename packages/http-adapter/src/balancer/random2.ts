@@ -3,7 +3,8 @@
 // Choosing between two is nearly as good as knowing the best, and unlike the best, two differ from request to request, so that nobody is
 // overrun on stale knowledge (M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS 12, 2001). The load is
 // that of Finagle's peak EWMA (com.twitter.finagle.loadbalancer.PeakEwma; ingress-nginx and Linkerd have the same): an average that goes
-// up with a slow answer at once and comes down with time, times what is pending.
+// up with a slow answer at once and comes down with time, times what is pending; times up to two for one whose event loop is busy, be it
+// with something else than requests.
 
 import { InvalidOptionError } from '@clusterwire/core'
 import type { Candidate, Member } from '@clusterwire/core/peer'
@@ -19,7 +20,8 @@ export interface Random2Options {
 const UNKNOWN = 1e9
 
 /**
- * Creates the policy that looks at two workers at random and takes the one with the lower load: smoothed latency times pending requests.
+ * Creates the policy that looks at two workers at random and takes the one with the lower load: smoothed latency times pending requests, and up to twice
+ * that for one whose event loop is busy.
  * For workers that are not equally fast: `leastPending` gives a slow one as many requests at a time as the others.
  *
  * @throws InvalidOptionError
@@ -30,7 +32,8 @@ export function random2({ decay = 10_000 }: Random2Options = {}): Balancer {
   const costs = new WeakMap<Member, Cost>()
   const load = ({ member }: Candidate, now: number) => {
     const cost = costs.get(member)?.at(now) ?? 0
-    return cost === 0 && member.pending > 0 ? UNKNOWN + member.pending : cost * (member.pending + 1)
+    if (cost === 0 && member.pending > 0) return UNKNOWN + member.pending
+    return cost * (member.pending + 1) * (1 + (member.utilization ?? 0))
   }
   return {
     choose(candidates) {

@@ -21,11 +21,11 @@ export interface Wish {
  * @throws what the balancer throws; InvalidOptionError when it answers with nonsense
  */
 export function chooseWorker(
-  { peer, loads, balancer }: Desk,
+  { workers, loads, balancer }: Desk,
   { req, procedure }: Wish,
   lost: ReadonlySet<Member> | undefined,
 ): Candidate | 'stays' | 'blocked' {
-  const ready = peer.directory.candidates(procedure)
+  const ready = workers.candidates(procedure)
   const free = loads.limited ? ready.filter(({ member }) => loads.isFree(member)) : ready
   // Not every worker that takes requests need take upgrades.
   if (free.length === 0) return procedure === REQUEST ? 'blocked' : 'stays'

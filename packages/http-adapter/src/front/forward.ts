@@ -2,7 +2,8 @@
 //
 //    collecting ──▶ seeking ──▶ running ──▶ answering ──▶ over
 //    (small body)    ▲  │         │            │           ▲
-//                    └──┼─────────┘ lost       └─ lost: cut┤
+//                    └──┼─────────┘ lost, or   └─ lost: cut┤
+//                       │           recalled               │
 //                       └── refused, or the client is gone ┘
 //
 // A lost worker's request goes to another one only when that can do no harm: it certainly was not begun, or its method is idempotent,
@@ -23,7 +24,8 @@ import type { Desk } from './desk.js'
 import { excessOf } from './limits.js'
 import { Stay } from './loads.js'
 import { Losses } from './losses.js'
-import { type Refusal, Refusals, refusalFor } from './refusal.js'
+import { queueUp } from './queue-up.js'
+import { type Refusal, Refusals } from './refusal.js'
 import type { Range } from './relay.js'
 import { type Content, collect, type Source, Upload } from './upload.js'
 
@@ -128,6 +130,10 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     this.refuse(Refusals.noWorker)
   }
 
+  displace(): void {
+    this.refuse(Refusals.overloaded)
+  }
+
   abandon(): void {
     if (this.#over) return
     const exchange = this.exchange
@@ -167,12 +173,24 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     exchange?.abandon()
     if (this.#stay !== undefined) desk.failed(this.#stay, error, answering)
     if (answering) return this.#breakOff()
-    this.#losses ??= new Losses(desk)
-    const isHeld = this.upload?.repeatable ?? true
-    if (!isHeld || !this.#losses.mayRepeat(error, this.method, this.#begun))
-      return this.refuse(refusalFor(error, this.#losses.casualties))
+    this.#losses ??= new Losses(desk, this)
+    const refusal = this.#losses.refusalOf(error, {
+      member: exchange?.member,
+      begun: this.#begun,
+      held: this.upload?.repeatable ?? true,
+    })
+    if (refusal !== undefined) {
+      this.refuse(refusal)
+      return this.#losses.tell(refusal)
+    }
     desk.counters.retried++
-    if (exchange !== undefined) this.#losses.members.add(exchange.member)
+    this.#seek()
+  }
+
+  recalled(): void {
+    this.exchange = undefined
+    this.#stay?.end()
+    this.desk.counters.recalled++
     this.#seek()
   }
 
@@ -213,13 +231,13 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
 
   #seek(): void {
     if (this.#over) return
-    const { room, peer } = this.desk
+    const { room } = this.desk
     const progress = room.blocked ? 'blocked' : this.proceed()
     if (progress === 'left') return
-    const nobody = peer.directory.candidates(this.procedure).length === 0
-    if (nobody && peer.waiting.hopeless) this.refuse(Refusals.noWorker)
-    else if (!room.add(this, progress))
-      this.refuse(nobody && room.size === 0 ? Refusals.noWorker : Refusals.overloaded)
+    const time = this.#countdown?.left ?? Number.POSITIVE_INFINITY
+    const refusal = queueUp(this.desk, this, { progress, content: this.content, time })
+    if (refusal === undefined) this.upload?.wait()
+    else this.refuse(refusal)
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */

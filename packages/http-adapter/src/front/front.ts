@@ -1,5 +1,6 @@
 // The front: the primary's HTTP side. It takes requests in and gives each to a worker.
 
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
 import { Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
@@ -18,14 +19,17 @@ import type { UpgradeListener } from '../upgrade.js'
 import { REQUEST, REQUEST_ID, UPGRADE } from '../wire.js'
 import { type ClientConnection, connectionOf, connectionOfSession } from './connection.js'
 import { Desk } from './desk.js'
+import type { FrontEvents } from './events.js'
 import { Http1Forward, http1Flags } from './http1.js'
 import { Http2Forward, hasHttp2Body } from './http2.js'
 import { assertLimit } from './limits.js'
 import type { FrontOptions } from './options.js'
 import { OwnServer } from './own-server.js'
 import { answerHealth, answerMetrics, type Listener, pages, pathOf } from './pages.js'
+import { Sessions } from './sessions.js'
 import { type FrontStats, statsOf } from './stats.js'
 import { respondOn, Tunnel } from './tunnel.js'
+import type { Workers } from './workers.js'
 
 /**
  * Creates a front, which hands each request to a worker that has called `serveHttp` or `serveFetch`. When the primary drains, so
@@ -55,11 +59,14 @@ export class HttpFront {
   readonly health: Listener
   /** Answers with `stats()` in Prometheus' text format 0.0.4. A listener as `request` is one. */
   readonly metrics: Listener
+  /** Tells of what happens to requests, beside the numbers of `stats()`. */
+  readonly events: EventEmitter<FrontEvents>
   readonly #desk: Desk
   readonly #trust: Trust
   readonly #grace: number
   readonly #serverOptions: ServerOptions
   readonly #servers = new Set<OwnServer>()
+  readonly #sessions = new Sessions()
   readonly #maxConnections: number
   /** Connections that were closed because there were too many. */
   #turnedAway = 0
@@ -68,11 +75,19 @@ export class HttpFront {
   /** Whether the workers' app listens to upgrades; while that is not known, they wait for it as all requests do. */
   #upgrades = true
   #closing: Promise<void> | undefined
+  /** Ends that the primary knows of it. */
+  readonly #forget: () => void
 
-  constructor(primary: ClusterPeer, options: FrontOptions) {
+  /** @param workers those that it may choose from. Default: all of the primary's */
+  constructor(
+    primary: ClusterPeer,
+    options: FrontOptions,
+    workers: Workers = primary.peer.directory,
+  ) {
     const { trust, grace = 10_000, server = {}, maxConnections = Infinity } = options
     assertLimit('maxConnections', maxConnections, 1)
-    this.#desk = new Desk(primary.peer, options)
+    this.#desk = new Desk(primary.peer, options, workers)
+    this.events = this.#desk.events
     this.#maxConnections = maxConnections
     this.health = (req, res) => answerHealth(this.#desk, { req, res })
     this.metrics = (req, res) => answerMetrics(this.#desk, this.#traffic, { req, res })
@@ -92,8 +107,10 @@ export class HttpFront {
       socket.on('error', ignore) // Node listens no longer.
       this.#upgradeInTurn(req, socket as Socket, head)
     }
-    primary.onDrain(() => this.close())
-    primary.peer.directory.onChange(() => this.#learn())
+    const forgets = [primary.onDrain(() => this.close()), workers.onChange(() => this.#learn())]
+    this.#forget = () => {
+      for (const forget of forgets) forget()
+    }
     this.#learn()
   }
 
@@ -128,7 +145,8 @@ export class HttpFront {
 
   /**
    * Stops listening, lets running requests finish and closes their connections behind them; upgraded connections are brought to their
-   * end by their workers. Resolves when no connection is left, by force when the grace is over. Calling it again returns the same promise.
+   * end by their workers, HTTP/2 sessions that requests have come by get GOAWAY. Resolves when none of these is left, by force when the grace
+   * is over. Calling it again returns the same promise.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -142,11 +160,14 @@ export class HttpFront {
     const closed = servers.map((server) => server.close())
     const force = setTimeout(() => {
       for (const server of servers) server.cut()
+      void this.#sessions.cut()
       // What is left came by a server that is not ours to close.
       this.#desk.giveUp()
     }, this.#grace)
-    await Promise.all([...closed, this.#desk.idle()])
+    await Promise.all([...closed, this.#sessions.close(), this.#desk.idle()])
     clearTimeout(force)
+    this.#forget()
+    this.#desk.retire()
   }
 
   #assertOpen(): void {
@@ -185,6 +206,7 @@ export class HttpFront {
     const { session } = req.stream
     if (session === undefined) return // The client is gone.
     desk.counters.requests++
+    this.#sessions.add(session as ServerHttp2Session)
     const connection = connectionOfSession(desk.peer, session as ServerHttp2Session)
     const source = http1Headers(req, hasHttp2Body(req))
     const { headers, requestId } = this.#headers(source, connection)
@@ -216,9 +238,9 @@ export class HttpFront {
 
   /** The workers have changed. Their app listens to upgrades or it does not; when none of them is there, it did what it did. */
   #learn(): void {
-    const { directory } = this.#desk.peer
-    const upgrades = directory.candidates(UPGRADE).length > 0
-    if (upgrades === this.#upgrades || directory.candidates(REQUEST).length === 0) return
+    const { workers } = this.#desk
+    const upgrades = workers.candidates(UPGRADE).length > 0
+    if (upgrades === this.#upgrades || workers.candidates(REQUEST).length === 0) return
     this.#upgrades = upgrades
     for (const server of this.#servers) server.upgrades = upgrades
   }

@@ -8,6 +8,7 @@ import { type ClientConnection, flagsOfConnection } from './connection.js'
 import type { Desk } from './desk.js'
 import { type Arrival, Forward } from './forward.js'
 import { type Amendment, beginsWithHead, isInterim, NOTHING_TO_SAY } from './head.js'
+import { InterimAllowance } from './interim.js'
 import { misrendered, type Refusal, Refusals, refuse, refuseUpload } from './refusal.js'
 import { cutResponse, type Range, RelayedStream, relayWhole, textOf } from './relay.js'
 import { type Content, hasBody, isSmall, type Source } from './upload.js'
@@ -22,6 +23,7 @@ export class Http1Forward extends Forward {
   readonly #res: ServerResponse
   /** Most responses come in one piece. */
   #stream: RelayedStream | undefined
+  #interims: InterimAllowance | undefined
 
   constructor(desk: Desk, arrival: Http1Arrival) {
     super(desk, arrival)
@@ -50,7 +52,8 @@ export class Http1Forward extends Forward {
     if (bytes[body] === Piece.interim) {
       const text = textOf({ bytes, start: body + 1, end })
       if (!isInterim(text)) return this.error(misrendered())
-      writeInterim(this.#res, text)
+      this.#interims ??= new InterimAllowance()
+      if (this.#interims.admits(text.length)) writeInterim(this.#res, text)
       exchange.consumed(dataBytes(frame))
       return
     }

@@ -10,6 +10,7 @@ import { flagsOfConnection } from './connection.js'
 import type { Desk } from './desk.js'
 import { type Arrival, Forward } from './forward.js'
 import { beginsWithHead, isInformational, isInterim } from './head.js'
+import { InterimAllowance } from './interim.js'
 import { PacedWriter } from './paced.js'
 import { misrendered, type Refusal, type Refused, refuse } from './refusal.js'
 import { copyOf, type Range, textOf } from './relay.js'
@@ -30,6 +31,7 @@ export class Http2Forward extends Forward implements ResponseParts {
   readonly #writer: PacedWriter
   /** A byte of the response has come. */
   #answering = false
+  #interims: InterimAllowance | undefined
   /** The client took all that was written so far. */
   #hasRoom = true
 
@@ -116,6 +118,8 @@ export class Http2Forward extends Forward implements ResponseParts {
 
   #inform(text: string): void {
     const { stream } = this.#res
+    this.#interims ??= new InterimAllowance()
+    if (!this.#interims.admits(text.length)) return
     for (const head of text.split('\r\n\r\n').slice(0, -1)) {
       const { status, headers } = parseHead(head)
       // 101 is no answer to anything here.

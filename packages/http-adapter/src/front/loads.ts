@@ -1,6 +1,6 @@
 // What each worker has of this front's requests, and how it did.
 
-import { type Directory, Histogram, type Member } from '@clusterwire/core/peer'
+import { Histogram, type Member } from '@clusterwire/core/peer'
 
 /** One worker's part. */
 export class Load {
@@ -51,9 +51,13 @@ export class Loads {
   readonly #loads = new Map<Member, Load>()
 
   /** @param limit requests that each worker may have at a time */
-  constructor(directory: Directory, limit: number) {
+  constructor(limit: number) {
     this.#limit = limit
-    directory.onChange((gone) => gone !== undefined && this.#loads.delete(gone))
+  }
+
+  /** The workers have changed: those that are gone are not kept. */
+  prune(): void {
+    for (const member of this.#loads.keys()) if (member.state === 'gone') this.#loads.delete(member)
   }
 
   of(member: Member): Load {

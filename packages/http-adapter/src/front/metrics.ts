@@ -30,6 +30,9 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
     counter('retries_total', 'Requests that were given to another worker because one was lost.', [
       [stats.retried],
     ]),
+    counter('recalled_total', 'Requests that were taken back from a worker that did not answer.', [
+      [stats.recalled],
+    ]),
     counter('abandoned_total', 'Requests whose client went away before the answer.', [
       [stats.abandoned],
     ]),
@@ -41,6 +44,9 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
       [stats.upgraded],
     ]),
     gauge('queue_requests', 'Requests that wait for a worker.', [[stats.queue.size]]),
+    gauge('queue_bytes', 'Bytes that the requests in the queue hold, at the most.', [
+      [stats.queue.bytes],
+    ]),
     gauge('queue_oldest_seconds', 'How long the first in the queue has waited.', [
       [stats.queue.oldest / 1_000],
     ]),
@@ -57,6 +63,11 @@ export function renderMetrics(stats: FrontStats, loads: readonly Load[]): string
       'worker_active_requests',
       'Requests that a worker has.',
       each(({ active }) => active),
+    ),
+    gauge(
+      'worker_utilization_ratio',
+      'The share of the last second in which a worker’s event loop was busy.',
+      each(({ member }) => member.utilization ?? 0),
     ),
     counter(
       'worker_requests_total',

@@ -1,6 +1,6 @@
 // How a front is set up.
 
-import type { ServerOptions } from 'node:http'
+import type { IncomingMessage, ServerOptions } from 'node:http'
 import type { Balancer } from '../balancer/balancer.js'
 import type { OnError } from '../errors.js'
 import type { Trust } from '../headers.js'
@@ -40,7 +40,7 @@ export interface FrontOptions extends Limits {
   readonly grace?: number
   /** Options of the servers that `listen` makes: timeouts, header sizes. Default: Node's */
   readonly server?: ServerOptions
-  /** Gets what `balance` throws: the request is refused, and nothing else. Default: prints it on stderr */
+  /** Gets what the functions given here throw, and requests that are `poison` when nobody listens for those. Default: prints it on stderr */
   readonly onError?: OnError
 }
 
@@ -48,4 +48,9 @@ export interface FrontOptions extends Limits {
 export interface RetryOptions {
   /** How often an idempotent request that may have been begun is given to another worker. 0 for never. Default 1 */
   readonly idempotent?: number
+  /**
+   * Whether a request may run twice although its method is not idempotent: because of its route, or of an `Idempotency-Key`. It counts as
+   * idempotent then. Asked when its worker has died, and only then. Default: none may
+   */
+  readonly repeatable?: (request: IncomingMessage) => boolean
 }

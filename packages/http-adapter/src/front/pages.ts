@@ -35,10 +35,11 @@ export function pages(
   return found.size === 0 ? undefined : found
 }
 
-/** A request's path, without its query. */
+/** A request's path, without its query: also that of a proxy's request, whose target names scheme and host (RFC 9112, section 3.2.2). */
 export function pathOf({ url = '' }: { readonly url?: string | undefined }): string {
   const query = url.indexOf('?')
-  return query < 0 ? url : url.slice(0, query)
+  const target = query < 0 ? url : url.slice(0, query)
+  return target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/]*/i, '') || '/'
 }
 
 /** Says whether requests can be served now, and by how many. */

@@ -103,11 +103,11 @@ export const Refusals: Readonly<Record<Reason, Refusal>> = {
 /** Says why by which code, for machines that look at headers only. */
 const REASON = 'x-clusterwire-reason'
 
-/** Why a request is refused whose worker failed. @param casualties workers that may have begun it, and were lost */
-export function refusalFor({ code }: ClusterwireError, casualties: number): Refusal {
+/** Why a request is refused whose worker failed. */
+export function refusalFor({ code }: ClusterwireError): Refusal {
   switch (code) {
     case 'WORKER_LOST':
-      return casualties > 1 ? Refusals.poison : Refusals.workerLost
+      return Refusals.workerLost
     case 'OVERLOADED':
       return Refusals.overloaded
     case 'PEER_CLOSED':
@@ -117,6 +117,11 @@ export function refusalFor({ code }: ClusterwireError, casualties: number): Refu
     default:
       return Refusals.failed
   }
+}
+
+/** Why a request is refused whose time would be up before its turn, which is so many milliseconds away. */
+export function tooLate(wait: number): Refusal {
+  return { ...Refusals.overloaded, retryAfter: Math.ceil(wait / 1_000) }
 }
 
 /** What a worker fails with that sends something else than a response. */

@@ -12,6 +12,8 @@ export interface WorkerStats {
   readonly state: 'ready' | 'suspect'
   /** Exchanges with it that are not answered, those of others in this process included: what `leastPending` compares. */
   readonly pending: number
+  /** The share of its last heartbeat's interval in which its event loop was busy, 0 to 1; `undefined` before the first. */
+  readonly utilization: number | undefined
   /** Requests that it has now, those included whose responses have begun: what `concurrency` limits. No upgraded connections */
   readonly active: number
   /** Requests that it was given. */
@@ -33,6 +35,8 @@ export interface FrontStats extends Readonly<Counters> {
   readonly queue: {
     /** Requests that wait for a worker. */
     readonly size: number
+    /** Bytes that they hold, at the most. */
+    readonly bytes: number
     /** Milliseconds that the first in the line has waited; 0 when none waits. */
     readonly oldest: number
   }
@@ -62,7 +66,7 @@ export function statsOf(desk: Desk, connections: FrontStats['connections']): Fro
     active,
     upgraded: tunnels.size,
     waiting: room.size,
-    queue: { size: room.size, oldest: room.oldest },
+    queue: { size: room.size, bytes: room.bytes, oldest: room.oldest },
     connections,
     responses: {
       '1xx': upgrade,
@@ -76,6 +80,7 @@ export function statsOf(desk: Desk, connections: FrontStats['connections']): Fro
       number: member.number,
       state: member.state === 'suspect' ? 'suspect' : 'ready',
       pending: member.pending,
+      utilization: member.utilization,
       ...{ active, requests, errors },
       latency: latency.summary(),
     })),
@@ -83,7 +88,7 @@ export function statsOf(desk: Desk, connections: FrontStats['connections']): Fro
 }
 
 /** The parts of the workers that take requests. */
-export function loadsOf({ peer, loads }: Desk): Load[] {
-  const serving = peer.directory.ready().filter(({ procedures }) => procedures.has(REQUEST))
+export function loadsOf({ workers, loads }: Desk): Load[] {
+  const serving = workers.ready().filter(({ procedures }) => procedures.has(REQUEST))
   return serving.map((member) => loads.of(member))
 }

@@ -50,7 +50,9 @@ export class Tunnel extends Forward implements Upgraded {
     // The timeouts of requests are over, and so is what Node's server did about errors: they are told by the end of the connection.
     socket.setTimeout(0)
     socket.on('error', ignore)
-    socket.on('end', () => this.#ended())
+    socket.on('end', () => {
+      this.#clientEnded = true
+    })
     if (head.length > 0) socket.unshift(head)
   }
 
@@ -80,13 +82,11 @@ export class Tunnel extends Forward implements Upgraded {
       return this.refuse(Refusals.closed)
     }
     super.begin()
-    // Where nobody reads, nobody hears that the client is gone.
-    this.upload?.listen()
   }
 
   override proceed(): Progress {
-    const { directory } = this.desk.peer
-    if (directory.candidates(UPGRADE).length === 0 && directory.candidates(REQUEST).length > 0)
+    const { workers } = this.desk
+    if (workers.candidates(UPGRADE).length === 0 && workers.candidates(REQUEST).length > 0)
       return this.#proceedUnheard()
     const proceeded = super.proceed()
     this.#sayGoodbye()
@@ -160,17 +160,12 @@ export class Tunnel extends Forward implements Upgraded {
     this.exchange.write(encodePieceType, Piece.goodbye)
   }
 
-  #ended(): void {
-    this.#clientEnded = true
-    // It says that it is done before anybody has heard of it. No protocol begins like that.
-    if (this.exchange !== undefined) return
-    this.abandon()
-    this.#socket.destroy()
-  }
-
-  /** As under plain Node: where the app does not listen to upgrades, this is a request like any other. */
+  /** As under plain Node: where the app does not listen to upgrades, this is a request like any other, whose client's end is its going away. */
   #proceedUnheard(): 'left' {
-    if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
+    if (this.#clientEnded) {
+      this.abandon()
+      this.#socket.destroy()
+    } else if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
     else {
       const { req, connection, headers, requestId } = this.#arrival
       const res = respondOn(this.#arrival)

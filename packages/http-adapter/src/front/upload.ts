@@ -9,6 +9,9 @@ import { encodeBody, encodeTrailers } from '../wire.js'
 /** Up to here a body is held back until it is complete, and kept until the response begins. */
 const HELD_BYTES = PIECE_BYTES
 
+/** What is held of one that waits, at the most: the chunk with which it becomes too much is held too, since it can't be asked for again. */
+export const MOST_HELD_BYTES: number = HELD_BYTES + 64 * 1024
+
 /** Where a body is read from. */
 export interface Source extends Readable {
   /** Names and values in turn, complete when the body is. */
@@ -68,19 +71,17 @@ export class Upload {
   sendTo(exchange: OutgoingExchange): void {
     this.#exchange = exchange
     this.#backlog = [...(this.#held ?? [])]
-    this.listen()
+    this.#listen()
     this.#pump()
   }
 
-  /** Begins to read, if it has not: as much as is held anyway, while there is no worker. */
-  listen(): void {
-    if (this.#listening) return
-    this.#listening = true
-    this.#source.on('data', (chunk: Buffer) => this.#take(chunk))
-    this.#source.on('end', () => {
-      this.#complete = true
-      this.#pump()
-    })
+  /**
+   * There is no worker yet: reads as much as is held anyway. Where nobody reads, nobody hears that the client is gone, and a worker would
+   * be given what nobody waits for.
+   */
+  wait(): void {
+    this.#listen()
+    if (this.#size <= HELD_BYTES) this.#source.resume()
   }
 
   /** The response has begun: nothing will be sent again, so nothing has to be kept. */
@@ -105,6 +106,16 @@ export class Upload {
     this.#held = undefined
     this.#backlog = []
     this.#source.resume()
+  }
+
+  #listen(): void {
+    if (this.#listening) return
+    this.#listening = true
+    this.#source.on('data', (chunk: Buffer) => this.#take(chunk))
+    this.#source.on('end', () => {
+      this.#complete = true
+      this.#pump()
+    })
   }
 
   #take(chunk: Buffer): void {

@@ -12,12 +12,13 @@ import type { ClusterWorker } from '@clusterwire/core/cluster'
 import { isClusterWorker, joinForApp } from '@clusterwire/core/cluster'
 import { NoTransparentFrontError, UnsupportedNodeError } from '../errors.js'
 import { serveHttp } from '../worker/http.js'
-import { type Endpoint, keyOf, type ListenFailure, listening } from './contract.js'
+import { type Endpoint, type Entry, keyOf, type ListenFailure, listening } from './contract.js'
 import { drainServer } from './drain-server.js'
 import { FrontHandle } from './front-handle.js'
 import { sayGoodbye } from './goodbye.js'
 import { Readiness } from './readiness.js'
 import { type Route, ServerHub } from './server-hub.js'
+import { takesUpgrades, watchUpgrades } from './upgrade-listeners.js'
 
 /** What Node asks node:cluster for. */
 interface ListenQuery {
@@ -89,10 +90,13 @@ class AppServers {
       return
     }
     this.#taken.add(key)
-    let entered = false
+    /** Undefined before it has entered. */
+    let stopWatching: (() => void) | undefined
     const leave = () => {
       this.#taken.delete(key)
-      if (entered) void this.#leave(endpoint, route)
+      if (stopWatching === undefined) return
+      stopWatching()
+      void this.#leave(endpoint, route)
     }
     // Without a host, a server that is alone in its process listens as soon as `listen` returns, and some apps look at once.
     const isKnown = address === null && port !== 0
@@ -107,12 +111,13 @@ class AppServers {
     const settle = this.#readiness.begin()
     this.#bind(endpoint)
       .then(async (bound) => {
-        if (handle.closed) return this.#tell('leave', endpoint)
+        if (handle.closed) return this.#tellLeft(endpoint)
         handle.address = bound
         route.address = bound
         this.#hub.add(route as Route)
-        entered = true
-        await this.#tell('enter', endpoint)
+        const enter = (upgrades: boolean) => this.#tellEntered({ ...endpoint, upgrades })
+        stopWatching = watchUpgrades(server, (upgrades) => void enter(upgrades).catch(() => {}))
+        await enter(takesUpgrades(server))
       })
       .then(
         () => {
@@ -161,16 +166,21 @@ class AppServers {
   async #leave(endpoint: Endpoint, route: ListeningRoute): Promise<void> {
     // Until the primary has heard of it, requests still come.
     const letGo = this.#hub.hold(route.server)
-    await this.#tell('leave', endpoint).catch(() => {})
+    await this.#tellLeft(endpoint).catch(() => {})
     // What has come is given to the app when the primary has certainly been told that it begins.
     await new Promise<void>((resolve) => this.#flush(resolve))
     this.#hub.delete(route as Route)
     letGo()
   }
 
-  async #tell(what: 'enter' | 'leave', endpoint: Endpoint): Promise<void> {
+  async #tellEntered(entry: Entry): Promise<void> {
     const worker = await this.#join()
-    await worker.client(listening, { to: 'primary' })[what](endpoint)
+    await worker.client(listening, { to: 'primary' }).enter(entry)
+  }
+
+  async #tellLeft(endpoint: Endpoint): Promise<void> {
+    const worker = await this.#join()
+    await worker.client(listening, { to: 'primary' }).leave(endpoint)
   }
 
   /** Calls `done` when everything that was sent has left the process. */

@@ -3,7 +3,8 @@
 //    worker                                            primary
 //      │── bind: host, port ─────────────────────────────▶│  listens, if it does not yet
 //      │◀─ the address, or the error ─────────────────────│
-//      │── enter ────────────────────────────────────────▶│  from now on it is given requests of that port
+//      │── enter: whether its server takes upgrades ─────▶│  from now on it is given requests of that port
+//      │── enter ────────────────────────────────────────▶│  that has changed
 //      │── leave ────────────────────────────────────────▶│  and now no longer
 
 import type { AddressInfo } from 'node:net'
@@ -17,6 +18,12 @@ export interface Endpoint {
   readonly port: number
   /** Which of the app's servers on port 0 it is, from 0: all workers' first ones share a port, and so do their second ones. */
   readonly index: number
+}
+
+/** A worker's server that listens. */
+export interface Entry extends Endpoint {
+  /** Whether somebody there listens to upgrades now. */
+  readonly upgrades: boolean
 }
 
 /** What Node says of a failure to listen. */
@@ -37,11 +44,11 @@ export type Bound =
 /** Served by a primary that has a transparent front. */
 export const listening: Contract<{
   readonly bind: Procedure<Schema<Endpoint>, Schema<Bound>>
-  readonly enter: Procedure<Schema<Endpoint>, undefined>
+  readonly enter: Procedure<Schema<Entry>, undefined>
   readonly leave: Procedure<Schema<Endpoint>, undefined>
 }> = contract('clusterwire.listening', {
   bind: procedure({ input: schema<Endpoint>(isEndpoint), output: schema<Bound>(() => true) }),
-  enter: procedure({ input: schema<Endpoint>(isEndpoint) }),
+  enter: procedure({ input: schema<Entry>(isEntry) }),
   leave: procedure({ input: schema<Endpoint>(isEndpoint) }),
 })
 
@@ -59,6 +66,10 @@ function isEndpoint(value: unknown): boolean {
     Number.isInteger(port) &&
     Number.isInteger(index)
   )
+}
+
+function isEntry(value: unknown): boolean {
+  return isEndpoint(value) && typeof (value as Partial<Entry>).upgrades === 'boolean'
 }
 
 /** A schema without a library. */

@@ -4,6 +4,7 @@
 import { type IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { takesUpgrades, watchUpgrades } from './upgrade-listeners.js'
 
 /** One of the app's servers, and where it listens. */
 export interface Route {
@@ -41,11 +42,8 @@ export class ServerHub extends Server {
     if (this.#known.has(route.server)) return
     this.#known.add(route.server)
     this.#holdWhileAnswering(route.server)
-    if (route.server.listenerCount('upgrade') > 0) this.#takesUpgrades()
-    else
-      route.server.on('newListener', (event) => {
-        if (event === 'upgrade') this.#takesUpgrades()
-      })
+    if (takesUpgrades(route.server)) this.#takeUpgrades()
+    watchUpgrades(route.server, () => this.#takeUpgrades())
   }
 
   delete(route: Route): void {
@@ -109,9 +107,9 @@ export class ServerHub extends Server {
     return found
   }
 
-  /** Whoever serves this server looks whether anybody listens to upgrades here. */
-  #takesUpgrades(): void {
-    if (this.listenerCount('upgrade') === 0) this.on('upgrade', () => {})
+  /** Whoever serves this server looks whether anybody listens to upgrades here. On which ports they may come, the primary is told. */
+  #takeUpgrades(): void {
+    if (!takesUpgrades(this)) this.on('upgrade', () => {})
   }
 }
 

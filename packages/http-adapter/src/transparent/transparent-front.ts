@@ -2,12 +2,19 @@
 
 import type { AddressInfo } from 'node:net'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
-import { leastPending } from '../balancer/turns.js'
 import { ListenError } from '../errors.js'
-import { type HttpFront, httpFront } from '../front/front.js'
+import { HttpFront } from '../front/front.js'
 import type { FrontOptions } from '../front/options.js'
-import { amongListeners } from './among-listeners.js'
-import { type Bound, type Endpoint, keyOf, type ListenFailure, listening } from './contract.js'
+import { assertInternals } from '../node-internals.js'
+import {
+  type Bound,
+  type Endpoint,
+  type Entry,
+  keyOf,
+  type ListenFailure,
+  listening,
+} from './contract.js'
+import { PortWorkers } from './port-workers.js'
 
 /** How a transparent front works. */
 export interface TransparentOptions extends FrontOptions {
@@ -40,6 +47,7 @@ export function transparentFront(
   primary: ClusterPeer,
   options: TransparentOptions = {},
 ): TransparentFront {
+  assertInternals()
   return new TransparentFront(primary, options)
 }
 
@@ -54,7 +62,7 @@ export class TransparentFront {
     this.#options = options
     primary.serve(listening, {
       bind: (endpoint) => this.#bind(endpoint),
-      enter: (endpoint, { from }) => this.#enter(endpoint, from.number),
+      enter: (entry, { from }) => this.#enter(entry, from.number),
       leave: (endpoint, { from }) => this.#leave(endpoint, from.number),
     })
     primary.peer.directory.onChange((gone) => {
@@ -66,7 +74,7 @@ export class TransparentFront {
   get ports(): TransparentPort[] {
     const open: TransparentPort[] = []
     for (const { address, front, workers } of this.#ports.values())
-      if (address !== undefined) open.push({ address, front, workers: [...workers] })
+      if (address !== undefined) open.push({ address, front, workers: workers.numbers })
     return open
   }
 
@@ -86,28 +94,29 @@ export class TransparentFront {
     return port
   }
 
-  async #enter(endpoint: Endpoint, worker: number): Promise<void> {
-    const key = keyOf(endpoint)
-    const { directory } = this.#primary.peer
+  async #enter(entry: Entry, worker: number): Promise<void> {
+    const key = keyOf(entry)
     // It was given up since the worker was told its address.
-    const port = this.#ports.get(key) ?? this.#open(key, endpoint)
+    const port = this.#ports.get(key) ?? this.#open(key, entry)
     await port.opening
-    if (directory.get(worker) === undefined) return
-    port.workers.add(worker)
+    if (this.#primary.peer.directory.get(worker) === undefined) return
     port.keep()
-    // The requests that wait look again: the directory does not know of ports.
-    directory.apply({ number: worker })
+    port.workers.enter(worker, entry.upgrades)
   }
 
-  #leave(endpoint: Endpoint, worker: number): void {
-    this.#depart(keyOf(endpoint), worker)
+  async #leave(endpoint: Endpoint, worker: number): Promise<void> {
+    const key = keyOf(endpoint)
+    // Exactly as long as `enter` waits: the two are done in the order in which they came.
+    await this.#ports.get(key)?.opening
+    this.#depart(key, worker)
   }
 
   /** A worker does not listen there any more. Who dies between `bind` and `enter` has never done so. */
   #depart(key: string, worker: number): void {
     const port = this.#ports.get(key)
-    port?.workers.delete(worker)
-    if (port?.workers.size === 0) this.#releaseLater(key, port)
+    if (port === undefined) return
+    port.workers.leave(worker)
+    if (port.workers.size === 0) this.#releaseLater(key, port)
   }
 
   #releaseLater(key: string, port: Port): void {
@@ -130,13 +139,13 @@ class Port {
   /** Settles when it is open, or can't be. */
   readonly opening: Promise<AddressInfo>
   address: AddressInfo | undefined
-  readonly workers = new Set<number>()
+  readonly workers: PortWorkers
   /** Takes back that it is to be given up. */
   keep: () => void = () => {}
 
   constructor(primary: ClusterPeer, { port, address }: Endpoint, options: TransparentOptions) {
-    const balance = amongListeners(options.balance ?? leastPending(), this.workers)
-    this.front = httpFront(primary, { ...options, balance })
+    this.workers = new PortWorkers(primary.peer.directory)
+    this.front = new HttpFront(primary, options, this.workers)
     this.opening = this.front.listen(port, address ?? undefined)
     this.opening.then(
       (bound) => {

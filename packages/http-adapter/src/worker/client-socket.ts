@@ -13,6 +13,14 @@ export type Chunk = string | Uint8Array
 /** Says that more may be written. */
 export type Done = (error?: Error | null) => void
 
+/** What an app can ask about a request. */
+export interface RequestScope {
+  /** Aborts when the client is gone, or the request's time is up. */
+  readonly signal: AbortSignal
+  /** When its time is up: milliseconds on this process's own `performance.now()` clock; `Infinity` when it has all the time it wants. */
+  readonly deadline: number
+}
+
 /** How a socket is used. */
 export interface SocketUse {
   readonly server: Server
@@ -61,6 +69,9 @@ export abstract class ClientSocket extends Duplex {
     // What goes wrong on a connection is no uncaught error.
     this.on('error', ignore)
   }
+
+  /** What the app can ask about the request that has the socket now. */
+  abstract get scope(): RequestScope | undefined
 
   get readyState(): string {
     if (this.destroyed) return 'closed'

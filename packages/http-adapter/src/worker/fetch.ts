@@ -6,10 +6,15 @@ import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { setImmediate as turn } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import { DeadlineExceededError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import { serveHttp } from './http.js'
+import { requestScope } from './scope.js'
 
-/** Answers a request. Its `signal` aborts when the client goes away before the answer is complete. */
+/**
+ * Answers a request. Its `signal` aborts before the answer is complete when the request's time is up, with a `DeadlineExceededError`, and when the
+ * client goes away, with an `AbortError`.
+ */
 export type FetchHandler = (request: Request) => Response | Promise<Response>
 
 /** How a fetch handler is served. */
@@ -43,7 +48,7 @@ async function answer(
 ): Promise<void> {
   const gone = new AbortController()
   res.once('close', () => {
-    if (!res.writableFinished) gone.abort(new DOMException('The client is gone', 'AbortError'))
+    if (!res.writableFinished) gone.abort(reasonOf(req))
   })
   const request = requestOf(req, gone.signal)
   if (typeof request === 'number') return void res.writeHead(request).end()
@@ -55,6 +60,14 @@ async function answer(
     await response.body?.cancel()
     res.end()
   } else await send(response.body as ReadableStream<Uint8Array>, res)
+}
+
+/** Why nobody waits for the answer any more. */
+function reasonOf(req: IncomingMessage): Error {
+  const reason: unknown = requestScope(req)?.signal.reason
+  return reason instanceof DeadlineExceededError
+    ? reason
+    : new DOMException('The client is gone', 'AbortError')
 }
 
 /** Methods that a `Request` can't have. */

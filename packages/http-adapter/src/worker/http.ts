@@ -50,13 +50,14 @@ export function serveHttp(
     const head = decodeHead(bytes, exchange.inputAt)
     const content = head.end < end ? Buffer.from(bytes.subarray(head.end, end)) : undefined
     const socket = clients.socketFor(head)
+    if (!exchange.begin()) return
     new Serving(exchange, head, { socket, peer: worker.peer }).run(head.flags, content)
   })
   peer.serve(CLOSED, (exchange, { bytes }) => {
     clients.closed(bytes.readDoubleLE(exchange.inputAt))
     exchange.reply(nothing, undefined)
   })
-  const tunnels = new Tunnels(server, peer.clock, upgradeGrace)
+  const tunnels = new Tunnels(server, peer, upgradeGrace)
   worker.onDrain(() => tunnels.drain())
   if (upgrade !== undefined) server.on('upgrade', upgrade)
   whenHeard(server, 'upgrade', () => {

@@ -64,9 +64,9 @@ export class Outbox implements Chunks {
     for (const done of gone) done()
   }
 
-  /** Sends an informational response, ahead of the real one. */
+  /** Sends an informational response, ahead of the real one. Nobody needs it: while the front takes no more, it is dropped. */
   interim(text: Chunk): void {
-    this.#exchange.write(encodeInterim, text)
+    if (this.#exchange.writable) this.#exchange.write(encodeInterim, text)
   }
 
   /** Ends the response with what waits, which is to be little. */

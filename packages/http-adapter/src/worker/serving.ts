@@ -33,10 +33,10 @@ import {
   RequestFlag,
   ResponseFlag,
 } from '../wire.js'
-import type { Chunk, Done } from './client-socket.js'
+import type { Chunk, Done, RequestScope } from './client-socket.js'
 import { Outbox } from './outbox.js'
-import { metaOf } from './scope.js'
-import type { RequestScope, SocketUser, VirtualSocket } from './virtual-socket.js'
+import { type Handover, metaOf, runFor } from './scope.js'
+import type { SocketUser, VirtualSocket } from './virtual-socket.js'
 
 const requestStarted = channel('http.server.request.start')
 const responseFinished = channel('http.server.response.finish')
@@ -109,7 +109,7 @@ export class Serving implements CalleeEvents, SocketUser {
         peer: this.#peer,
         exchange: this.#exchange,
       }
-      socket.context.runInAsyncScope(emitFor, undefined, emission)
+      socket.context.runInAsyncScope(runFor<Emission>, undefined, emission, emitRequest)
     } catch (error) {
       // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
       queueMicrotask(() => {
@@ -255,27 +255,11 @@ export class Serving implements CalleeEvents, SocketUser {
   }
 }
 
-interface Emission {
+interface Emission extends Handover {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly server: Server
   readonly flags: number
-  readonly peer: Peer
-  readonly exchange: IncomingExchange
-}
-
-/** Tells the app's server of a request. The calls that are made in there, and those that follow from it, are made for the request. */
-function emitFor(emission: Emission): void {
-  const { exchange } = emission
-  const { scopes } = emission.peer
-  if (scopes.active) return scopes.run(exchange, () => emitRequest(emission))
-  // Nobody makes calls yet. If the first client is made in there, it is in the request's scope at once.
-  const outer = scopes.entered(exchange)
-  try {
-    emitRequest(emission)
-  } finally {
-    scopes.left(outer)
-  }
 }
 
 /** Tells the app's server of a request, by the event that Node would choose. */

@@ -1,9 +1,17 @@
 // The socket of a connection that is upgraded: a Duplex as Node makes them, with its own queue, corks and half-close.
 
-import { type Chunk, ClientSocket, type Done, type SocketUse } from './client-socket.js'
+import {
+  type Chunk,
+  ClientSocket,
+  type Done,
+  type RequestScope,
+  type SocketUse,
+} from './client-socket.js'
 
 /** Takes what is written, and is asked for more to read. */
 export interface Carrier {
+  /** What the app can ask about the request that the connection began with. */
+  readonly scope: RequestScope
   /** Takes bytes. `false`: enough of them wait. */
   put(chunk: Chunk, encoding: BufferEncoding): boolean
   /** Calls `done` when what was put so far has gone out. */
@@ -29,6 +37,10 @@ export class TunnelSocket extends ClientSocket {
   constructor(use: SocketUse, carrier: Carrier) {
     super(use, { allowHalfOpen: true })
     this.#carrier = carrier
+  }
+
+  get scope(): RequestScope {
+    return this.#carrier.scope
   }
 
   override resetAndDestroy(): this {

@@ -4,10 +4,10 @@ import type { IncomingMessage, Server } from 'node:http'
 import {
   bytesOf,
   type CalleeEvents,
-  type Clock,
   dataBytes,
   type Frame,
   type IncomingExchange,
+  type Peer,
   PIECE_BYTES,
 } from '@clusterwire/core/peer'
 import { completeRequest, connectionReset, createRequest } from '../node-internals.js'
@@ -19,8 +19,9 @@ import {
   RequestFlag,
   ResponseFlag,
 } from '../wire.js'
-import type { Chunk, Done } from './client-socket.js'
+import type { Chunk, Done, RequestScope } from './client-socket.js'
 import { Outbox } from './outbox.js'
+import { type Handover, metaOf, runFor } from './scope.js'
 import { type Carrier, TunnelSocket } from './tunnel-socket.js'
 import { GOING_AWAY, WebSocketFrames } from './websocket-frames.js'
 
@@ -30,7 +31,7 @@ const FAREWELL = 1_000
 /** What connections need of those who keep them. */
 export interface TunnelHost {
   readonly server: Server
-  readonly clock: Clock
+  readonly peer: Peer
   /** Those that are open. */
   readonly open: Set<Tunnel>
   /** Milliseconds that one is left alone when it is to end: not the same for each, so that their clients do not all come back at once. */
@@ -69,6 +70,7 @@ export class Tunnel implements CalleeEvents, Carrier {
     Object.assign(this.#req, { upgrade: true })
     completeRequest(this.#req)
     if (/^websocket$/i.test(this.#req.headers.upgrade ?? '')) this.#frames = new WebSocketFrames()
+    exchange.meta = metaOf(head.headers)
     exchange.events = this
     host.open.add(this)
   }
@@ -86,12 +88,12 @@ export class Tunnel implements CalleeEvents, Carrier {
     if (this.#frames === undefined) this.#socket.end()
     else this.#sayGoodbye()
     this.#stopTimer?.()
-    this.#stopTimer = this.#clock.after(FAREWELL, () => this.#socket.destroy())
+    this.#stopTimer = this.#host.peer.clock.after(FAREWELL, () => this.#socket.destroy())
   }
 
   /** Will be told goodbye in so many milliseconds. */
   goodbyeIn(ms: number): void {
-    this.#stopTimer ??= this.#clock.after(ms, () => this.goodbye())
+    this.#stopTimer ??= this.#host.peer.clock.after(ms, () => this.goodbye())
   }
 
   // What the front tells.
@@ -125,7 +127,12 @@ export class Tunnel implements CalleeEvents, Carrier {
     this.#sendEnd()
   }
 
-  // What the socket tells.
+  // What the socket tells and asks.
+
+  get scope(): RequestScope {
+    const { signal, deadline } = this.#exchange
+    return { signal, deadline }
+  }
 
   put(chunk: Chunk, encoding: BufferEncoding): boolean {
     if (this.#goodbye === 'said') return true
@@ -159,18 +166,17 @@ export class Tunnel implements CalleeEvents, Carrier {
     this.#reply(reset ? ResponseFlag.reset : 0)
   }
 
-  get #clock(): Clock {
-    return this.#host.clock
-  }
-
   #enter(): void {
-    const { server } = this.#host
+    const { server, peer } = this.#host
+    const upgrade: Upgrade = {
+      server,
+      peer,
+      exchange: this.#exchange,
+      req: this.#req,
+      socket: this.#socket,
+    }
     try {
-      this.#socket.context.runInAsyncScope(() => {
-        const heard = server.emit('upgrade', this.#req, this.#socket, NO_HEAD)
-        // Whoever listened does no more.
-        if (!heard) this.#socket.destroy()
-      })
+      this.#socket.context.runInAsyncScope(runFor<Upgrade>, undefined, upgrade, emitUpgrade)
     } catch (error) {
       // Under Node's server this is an uncaught exception. The link that brought the request has no part in it.
       queueMicrotask(() => {
@@ -201,6 +207,18 @@ export class Tunnel implements CalleeEvents, Carrier {
   #reply(flags: number): void {
     if (!this.#exchange.over) this.#outbox.reply(flags)
   }
+}
+
+interface Upgrade extends Handover {
+  readonly server: Server
+  readonly req: IncomingMessage
+  readonly socket: TunnelSocket
+}
+
+/** Tells the app's server of an upgrade. */
+function emitUpgrade({ server, req, socket }: Upgrade): void {
+  // Whoever listened does no more.
+  if (!server.emit('upgrade', req, socket, NO_HEAD)) socket.destroy()
 }
 
 /** What came behind the request comes as all the rest does. */

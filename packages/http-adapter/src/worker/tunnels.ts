@@ -1,21 +1,21 @@
 // The connections that this worker's app has had upgraded, and how they are brought to an end.
 
 import type { Server } from 'node:http'
-import type { Clock, ExchangeHandler } from '@clusterwire/core/peer'
+import type { ExchangeHandler, Peer } from '@clusterwire/core/peer'
 import { decodeHead } from '../wire.js'
 import { Tunnel, type TunnelHost } from './tunnel.js'
 
 /** The connections. */
 export class Tunnels implements TunnelHost {
   readonly server: Server
-  readonly clock: Clock
+  readonly peer: Peer
   readonly open: Set<Tunnel> = new Set()
   readonly #grace: number
   #draining = false
 
-  constructor(server: Server, clock: Clock, grace: number) {
+  constructor(server: Server, peer: Peer, grace: number) {
     this.server = server
-    this.clock = clock
+    this.peer = peer
     this.#grace = grace
   }
 

@@ -2,15 +2,13 @@
 // socket now; everything else that an app or its middleware does to a socket works, or does no harm.
 
 import { Duplex } from 'node:stream'
-import { type Chunk, ClientSocket, type Done, type SocketUse } from './client-socket.js'
-
-/** What an app can ask about a request. */
-export interface RequestScope {
-  /** Aborts when the client is gone, or the request's time is up. */
-  readonly signal: AbortSignal
-  /** When its time is up: milliseconds on this process's own `performance.now()` clock; `Infinity` when it has all the time it wants. */
-  readonly deadline: number
-}
+import {
+  type Chunk,
+  ClientSocket,
+  type Done,
+  type RequestScope,
+  type SocketUse,
+} from './client-socket.js'
 
 /** The request that has the socket now. */
 export interface SocketUser {
@@ -57,6 +55,10 @@ export class VirtualSocket extends ClientSocket {
     this.keepAliveTimeout = use.client.keepAliveTimeout
     // Node's server has this listener too, ahead of everyone else's: a request hears of its end before its response does.
     this.on('close', tellClosed)
+  }
+
+  get scope(): RequestScope | undefined {
+    return this.user?.scope
   }
 
   /** A request reads through its socket: this is how it says that it wants more. How it says that it has enough is `push`. */

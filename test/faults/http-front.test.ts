@@ -351,6 +351,12 @@ fault(
     expect(stats.recalled).toBeGreaterThan(0)
     note('go on')
     const { pid } = JSON.parse((await blocked).body)
+    await until('how busy it was', async () => {
+      const { workers } = (await stateOf(child)).stats
+      return (workers as { utilization?: number }[]).every(
+        ({ utilization }) => utilization !== undefined && utilization <= 1,
+      )
+    })
     // By then it has read all that was sent to it before.
     await until('an order that it takes', async () => {
       const { body } = await ask(port, 'POST', '/orders', { id: 'late' })

@@ -12,7 +12,7 @@ import type { FrontEvents } from './events.js'
 import { assertLimit, type Limits } from './limits.js'
 import { Loads, type Stay } from './loads.js'
 import type { FrontOptions, RetryOptions } from './options.js'
-import { recallFromSuspects } from './recall.js'
+import { recallWhatWaits } from './recall.js'
 import type { Refusal } from './refusal.js'
 
 /** What has happened so far. */
@@ -96,7 +96,7 @@ export class Desk {
     if (Number.isFinite(maxBodyBytes) || Number.isFinite(maxUrlLength))
       this.limits = { maxBodyBytes, maxUrlLength }
     peer.directory.onChange(() => this.room.advance())
-    recallFromSuspects(peer)
+    recallWhatWaits(peer)
   }
 
   /** A request begins. */

@@ -173,14 +173,14 @@ test('a stopped process is silent, and responsive when it continues', async () =
 })
 
 test('what a main thread has not begun is taken back in the middle of its work: each request is either begun or taken back', async () => {
-  const worker = await startWorker()
-  const { line } = worker
-  const count = 3_000_000
+  const count = 10_000_000
   // Ids go on beyond what the shared memory can tell apart.
   const starts = [1, 2 ** 30 - count / 2, 2 ** 53 - count - 1]
   let inTheMiddle = 0
   for (const first of starts) {
     const last = first + count - 1
+    const worker = await startWorker()
+    const { line } = worker
     await worker.begin('enter', [first, count])
     const recalled = (await line.recall(last)) as Recalled
     await worker.printed(`of ${first}\n`)
@@ -195,7 +195,6 @@ test('what a main thread has not begun is taken back in the middle of its work: 
         ...[false, true, true, false],
       ])
     } else expect(isRecalled(last, recalled)).toBe(false)
-    worker.output = ''
   }
   expect(inTheMiddle).toBeGreaterThan(0)
 })
@@ -216,6 +215,19 @@ test('what comes behind those that were taken back is begun, and can be taken ba
   expect(await enter(4, 3)).toBe('refused 2 from 4 to 5')
   expect(await line.recall(9)).toEqual({ begun: 6, upTo: 9 })
   expect(await enter(7, 4)).toBe('refused 3 from 7 to 9')
+})
+
+test('a worker that has begun nothing yet, or nothing for ages: what it runs is not taken back, wherever its ids are', async () => {
+  const first = 2 ** 30 - 5
+  const worker = await startWorker()
+  const recalled = (await worker.line.recall(first + 9)) as Recalled
+  await worker.begin('enter', [first, 10])
+  await worker.printed(`of ${first}\n`)
+  const taken = Array.from({ length: 10 }, (_, i) => first + i).filter((id) =>
+    isRecalled(id, recalled),
+  )
+  expect(worker.output).toContain(`refused ${taken.length} from ${taken[0]} to ${taken.at(-1)} of`)
+  expect(taken.length).toBeGreaterThan(0)
 })
 
 test("a debugger's pause is left alone", async () => {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import WebSocket from 'ws'
+import { isRecalled, type Recalled } from '../packages/core/src/cluster/turnstile.js'
 import { WatchdogLine } from '../packages/core/src/cluster/watchdog-line.js'
 import { isAlive, until } from './support/cluster.js'
 
@@ -66,7 +67,7 @@ class Started {
     await until(`"${text}"`, () => this.output.includes(text), 4_000)
   }
 
-  async begin(action: string, argument?: number): Promise<void> {
+  async begin(action: string, argument?: unknown): Promise<void> {
     this.child.send([action, argument])
     await this.printed(`${action} begins`)
   }
@@ -169,6 +170,64 @@ test('a stopped process is silent, and responsive when it continues', async () =
   expect(await line.inspect(300)).toEqual({ state: 'silent' })
   child.kill('SIGCONT')
   expect(await line.inspect()).toEqual({ state: 'responsive' })
+})
+
+test('what a main thread has not begun is taken back in the middle of its work: each request is either begun or taken back', async () => {
+  const count = 10_000_000
+  // Ids go on beyond what the shared memory can tell apart.
+  const starts = [1, 2 ** 30 - count / 2, 2 ** 53 - count - 1]
+  let inTheMiddle = 0
+  for (const first of starts) {
+    const last = first + count - 1
+    const worker = await startWorker()
+    const { line } = worker
+    await worker.begin('enter', [first, count])
+    const recalled = (await line.recall(last)) as Recalled
+    await worker.printed(`of ${first}\n`)
+    const seen = new RegExp(`refused (\\d+) from (\\S+) to (\\S+) of ${first}\n`).exec(
+      worker.output,
+    )
+    const [refused, from, to] = (seen ?? []).slice(1).map(Number) as [number, number, number]
+    if (refused > 0) {
+      inTheMiddle++
+      expect([from, to]).toEqual([last - refused + 1, last])
+      expect([from - 1, from, to, last + 1].map((id) => isRecalled(id, recalled))).toEqual([
+        ...[false, true, true, false],
+      ])
+    } else expect(isRecalled(last, recalled)).toBe(false)
+  }
+  expect(inTheMiddle).toBeGreaterThan(0)
+})
+
+test('what comes behind those that were taken back is begun, and can be taken back in its turn', async () => {
+  const worker = await startWorker()
+  const { line } = worker
+  const enter = async (first: number, count: number) => {
+    worker.output = ''
+    await worker.begin('enter', [first, count])
+    await worker.printed(`of ${first}\n`)
+    return /refused .*(?= of)/.exec(worker.output)?.[0]
+  }
+  expect(await enter(1, 3)).toContain('refused 0')
+  expect(await line.recall(5)).toEqual({ begun: 3, upTo: 5 })
+  // Once, until it has begun something again.
+  expect(await line.recall(7)).toEqual({ begun: 3, upTo: 5 })
+  expect(await enter(4, 3)).toBe('refused 2 from 4 to 5')
+  expect(await line.recall(9)).toEqual({ begun: 6, upTo: 9 })
+  expect(await enter(7, 4)).toBe('refused 3 from 7 to 9')
+})
+
+test('a worker that has begun nothing yet, or nothing for ages: what it runs is not taken back, wherever its ids are', async () => {
+  const first = 2 ** 30 - 5
+  const worker = await startWorker()
+  const recalled = (await worker.line.recall(first + 9)) as Recalled
+  await worker.begin('enter', [first, 10])
+  await worker.printed(`of ${first}\n`)
+  const taken = Array.from({ length: 10 }, (_, i) => first + i).filter((id) =>
+    isRecalled(id, recalled),
+  )
+  expect(worker.output).toContain(`refused ${taken.length} from ${taken[0]} to ${taken.at(-1)} of`)
+  expect(taken.length).toBeGreaterThan(0)
 })
 
 test("a debugger's pause is left alone", async () => {

@@ -351,6 +351,12 @@ fault(
     expect(stats.recalled).toBeGreaterThan(0)
     note('go on')
     const { pid } = JSON.parse((await blocked).body)
+    await until('how busy it was', async () => {
+      const { workers } = (await stateOf(child)).stats
+      return (workers as { utilization?: number }[]).every(
+        ({ utilization }) => utilization !== undefined && utilization <= 1,
+      )
+    })
     // By then it has read all that was sent to it before.
     await until('an order that it takes', async () => {
       const { body } = await ask(port, 'POST', '/orders', { id: 'late' })
@@ -359,6 +365,34 @@ fault(
     const ran = begun().filter((line) => line.startsWith('order'))
     expect(ran.sort()).toEqual(names.sort())
     record({ calls: 41, settled: { answered: 41 }, recoveredMs })
+  },
+)
+
+fault(
+  'H6',
+  'a worker is blocked when it is replaced: what it has not begun does not wait for it',
+  async (record) => {
+    const { child, port, begun, note } = await startFront({
+      liveness: { interval: 1_000, suspectAfter: 50_000, stuckAfter: 60_000 },
+    })
+    const blocked = ask(port, 'GET', '/block')
+    await until('the block', () => begun().includes('blocked'))
+    const names = Array.from({ length: 20 }, (_, order) => `order ${order}`)
+    const orders = names.map((id) => ask(port, 'POST', '/orders', { id, ms: 100 }))
+    await until('the orders', async () => (await stateOf(child)).stats.active === 1 + names.length)
+    const struck = performance.now()
+    child.send('reload')
+    const answers = await Promise.all(orders)
+    const recoveredMs = performance.now() - struck
+    expect(answers.map(({ status }) => status)).toEqual(names.map(() => 201))
+    note('go on')
+    expect((await blocked).status).toBe(200)
+    expect(
+      begun()
+        .filter((line) => line.startsWith('order'))
+        .sort(),
+    ).toEqual(names.sort())
+    record({ calls: 21, settled: { answered: 21 }, recoveredMs })
   },
 )
 

@@ -40,6 +40,8 @@ export class PoisonedRequestError extends ClusterwireError {
     this.method = method
     this.path = path
     this.workers = workers
+    // Where it was made says nothing: the operator is to read one line.
+    this.stack = `PoisonedRequestError: ${this.message}`
   }
 }
 

@@ -37,7 +37,7 @@ export interface QueueOptions {
   readonly limit?: number
   /**
    * Bytes that waiting requests may hold together: their heads, and what is kept of their bodies (up to 64 KiB of one whose length is
-   * told, else counted as 128 KiB). The next is refused. Default 64 MiB
+   * told, else counted as 128 KiB). The next is refused. Default 128 MiB
    */
   readonly bytes?: number
   /** Milliseconds that a request may wait; 0 to refuse at once what can't be given to a worker. Default 5000 */
@@ -70,7 +70,7 @@ interface Place {
 /** Every so many that go, one is the first to have come, whatever its priority. */
 const FAIR_SHARE = 8
 
-const MAX_BYTES = 64 * 1024 * 1024
+const MAX_BYTES = 128 * 1024 * 1024
 
 /** The queue. All wait equally long, so the first to come is the first to expire, and one timer does. */
 export class WaitingRoom {

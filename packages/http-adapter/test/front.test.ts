@@ -173,7 +173,7 @@ describe('a request that has killed two workers', () => {
     const told: [unknown, string][] = []
     const { port, ran } = await startKilled({ onError: (...one) => told.push(one) })
     await call(port, '/kills?token=secret')
-    expect(told).toEqual([[expect.any(PoisonedRequestError), 'GET /kills']])
+    expect(told).toEqual([[expect.any(PoisonedRequestError), 'poison']])
     expect(told[0]?.[0]).toMatchObject({
       ...{ code: 'POISON', method: 'GET', path: '/kills', workers: ran },
     })

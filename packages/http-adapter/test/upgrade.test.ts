@@ -368,7 +368,7 @@ it('a worker that dies: the client’s connection is reset, whatever had come by
 
 it('an upgrade that has killed two workers is not given to a third', async () => {
   let runs = 0
-  const { port } = await startCluster(
+  const { port, front } = await startCluster(
     (worker) =>
       serverOf(() => {
         runs++
@@ -376,8 +376,11 @@ it('an upgrade that has killed two workers is not given to a third', async () =>
       }),
     { workers: 3 },
   )
+  const told: unknown[] = []
+  front.events.on('poison', ({ workers }) => told.push(workers.length))
   expect(await talk(port, upgrade())).toMatch(/^HTTP\/1\.1 502 [\s\S]*reason: poison/)
   expect(runs).toBe(2)
+  expect(told).toEqual([2])
 })
 
 it('requests’ timeouts do not apply', async () => {

@@ -10,8 +10,9 @@
 
 import { RECALL_BITS } from './watchdog-thread.js'
 
-/** Ids count up without end; any two that are under way at a time differ within these bits. */
+/** Ids count up without end. Any two that one worker has at a time are less than half of what these bits count apart. */
 const MASK = 2 ** RECALL_BITS - 1
+const HALF = MASK >>> 1
 
 /** What was taken back of a worker: the requests behind `begun` up to `upTo`, both as the lower bits of their ids. */
 export interface Recalled {
@@ -34,9 +35,14 @@ export function isRecalled(id: number, { begun, upTo }: Recalled): boolean {
 /** The main thread's side. */
 export class Turnstile {
   /** To be shared with the watchdog. */
-  readonly memory: SharedArrayBuffer = new SharedArrayBuffer(8)
-  readonly #words = new Int32Array(this.memory)
+  readonly memory: SharedArrayBuffer
+  readonly #words: Int32Array
   #last = 0
+
+  constructor() {
+    this.memory = new SharedArrayBuffer(8)
+    this.#words = new Int32Array(this.memory)
+  }
 
   /** Begins a request; `false` when it was taken back, and must not be run. Their ids grow. */
   enter(id: number): boolean {
@@ -44,7 +50,10 @@ export class Turnstile {
     const last = this.#last
     const next = recallBits(id)
     if (Atomics.compareExchange(words, 0, last, next) !== last) {
-      if (isRecalled(id, { begun: last, upTo: Atomics.load(words, 1) })) return false
+      const upTo = Atomics.load(words, 1)
+      if (isRecalled(id, { begun: last, upTo })) return false
+      // One ahead of them: `last` is so old that its bits say nothing any more. What was taken back may still be behind it.
+      if (((next - upTo) & MASK) > HALF) return true
       Atomics.store(words, 0, next)
     }
     this.#last = next

@@ -40,7 +40,7 @@ export function tellOfPoison(
   if (events.listenerCount('poison') === 0) {
     // The query may have what is nobody's business in a log.
     const path = url.replace(/\?.*/s, '')
-    return onError(new PoisonedRequestError(method, path, workers), `${method} ${path}`)
+    return onError(new PoisonedRequestError(method, path, workers), 'poison')
   }
   try {
     events.emit('poison', { method, url, requestId, workers })

@@ -1,18 +1,20 @@
-// Requests that a worker has not begun because it does not answer any more: they are taken back, and go to others.
+// Requests that a worker has not begun, and may not begin soon, because it does not answer any more or is to finish: they are taken back,
+// and go to others.
 
 import type { Member, Peer } from '@clusterwire/core/peer'
 import { REQUEST } from '../wire.js'
 import type { Workers } from './workers.js'
 
 /**
- * Makes what takes them back, once for each time that a worker gets suspect, when there are others that are not. To be called whenever the
- * workers have changed.
+ * Makes what takes them back, once for each time that a worker gets suspect or is to finish, when there are others. To be called whenever
+ * the workers have changed.
  */
 export function recaller(peer: Peer, workers: Workers): () => void {
   const done = new Set<Member>()
   return () => {
-    for (const member of done) if (member.state !== 'suspect') done.delete(member)
-    for (const member of suspects(workers)) {
+    for (const member of done)
+      if (member.state === 'ready' || member.state === 'gone') done.delete(member)
+    for (const member of passedOver(workers)) {
       if (done.has(member)) continue
       done.add(member)
       void peer.recall(member)
@@ -20,8 +22,16 @@ export function recaller(peer: Peer, workers: Workers): () => void {
   }
 }
 
-/** The workers that get nothing new. Where all are used, for want of others, none is. */
-function suspects(workers: Workers): Member[] {
-  if (workers.candidates(REQUEST).some(({ member }) => member.state === 'suspect')) return []
-  return workers.ready().filter(({ state }) => state === 'suspect')
+/** The workers that get nothing new. Where suspects are used, for want of others, they do. */
+function passedOver(workers: Workers): Member[] {
+  const used = workers.candidates(REQUEST).map(({ member }) => member)
+  if (used.length === 0) return []
+  return workers
+    .all()
+    .filter(
+      (member) =>
+        (member.state === 'suspect' || member.state === 'draining') &&
+        member.procedures.has(REQUEST) &&
+        !used.includes(member),
+    )
 }

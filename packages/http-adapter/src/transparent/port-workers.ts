@@ -34,8 +34,12 @@ export class PortWorkers implements Workers {
     if (this.#listening.delete(worker)) this.#changed()
   }
 
+  all(): Member[] {
+    return this.#directory.all().filter((member) => this.#listens(member))
+  }
+
   ready(): Member[] {
-    return this.#directory.ready().filter(({ number }) => this.#listening.has(number))
+    return this.#directory.ready().filter((member) => this.#listens(member))
   }
 
   candidates(procedure: string): readonly Candidate[] {
@@ -53,6 +57,10 @@ export class PortWorkers implements Workers {
       this.#changeListeners.delete(listener)
       forget()
     }
+  }
+
+  #listens({ number }: Member): boolean {
+    return this.#listening.has(number)
   }
 
   #changed(): void {

@@ -97,6 +97,18 @@ const RESERVED = new Set(
 )
 
 /**
+ * A maker's option as it was given, and never as the place that the result goes to would have it: what was left out stays left out. `NoInfer`
+ * says the same, but what is wrapped in it counts as another type, all of whose members the compiler works out again.
+ */
+type Given<S extends AnySchema | undefined> = [S] extends [infer Same extends AnySchema | undefined]
+  ? Same
+  : never
+
+type GivenErrors<E extends ErrorSchemas> = [E] extends [infer Same extends ErrorSchemas]
+  ? Same
+  : never
+
+/**
  * Creates a procedure: one request, one answer.
  *
  * @param options.input schema of the request; without one, callers pass nothing
@@ -123,14 +135,14 @@ export function procedure<
     readonly concurrency?: number
     readonly queue?: Partial<QueueLimits>
   } = {},
-): Procedure<NoInfer<I>, NoInfer<O>, NoInfer<E>> {
+): Procedure<Given<I>, Given<O>, GivenErrors<E>> {
   checkSchema('procedure', 'input', options.input)
   checkSchema('procedure', 'output', options.output)
   return Object.freeze({
     kind: 'procedure',
-    input: options.input as I,
-    output: options.output as O,
-    errors: checkErrors('procedure', options.errors) as E,
+    input: options.input as Given<I>,
+    output: options.output as Given<O>,
+    errors: checkErrors('procedure', options.errors) as GivenErrors<E>,
     idempotent: options.idempotent ?? false,
     timeout: checkTimeout('procedure', options.timeout),
     ...checkLimits('procedure', options),
@@ -165,16 +177,16 @@ export function stream<
     readonly concurrency?: number
     readonly queue?: Partial<QueueLimits>
   } = {},
-): Stream<NoInfer<I>, NoInfer<U>, NoInfer<O>, NoInfer<E>> {
+): Stream<Given<I>, Given<U>, Given<O>, GivenErrors<E>> {
   checkSchema('stream', 'input', options.input)
   checkSchema('stream', 'upload', options.upload)
   checkSchema('stream', 'output', options.output)
   return Object.freeze({
     kind: 'stream',
-    input: options.input as I,
-    upload: options.upload as U,
-    output: options.output as O,
-    errors: checkErrors('stream', options.errors) as E,
+    input: options.input as Given<I>,
+    upload: options.upload as Given<U>,
+    output: options.output as Given<O>,
+    errors: checkErrors('stream', options.errors) as GivenErrors<E>,
     timeout: options.timeout === undefined ? 0 : checkTimeout('stream', options.timeout),
     ...checkLimits('stream', options),
   })

@@ -21,15 +21,29 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
-/** Any schema at all. */
-// biome-ignore lint/suspicious/noExplicitAny: input and output vary independently, so no narrower type accepts every schema.
-export type AnySchema = Schema<any, any>
+/**
+ * Any schema at all. What stands under `~standard` is left open here and looked at when a contract is made: to compare it member by member, the
+ * compiler would have to work out both types of every schema of a contract, used or not.
+ */
+export interface AnySchema {
+  // biome-ignore lint/suspicious/noExplicitAny: any `Schema<Input, Output>` has to fit, at no cost.
+  readonly '~standard': any
+}
 
 /** What one may pass to the schema. */
-export type InputOf<S extends AnySchema> = NonNullable<S['~standard']['types']>['input']
+export type InputOf<S extends AnySchema> = S extends ZodTypes
+  ? S['_zod']['input']
+  : NonNullable<S['~standard']['types']>['input']
 
 /** What comes out of the schema. */
-export type OutputOf<S extends AnySchema> = NonNullable<S['~standard']['types']>['output']
+export type OutputOf<S extends AnySchema> = S extends ZodTypes
+  ? S['_zod']['output']
+  : NonNullable<S['~standard']['types']>['output']
+
+/** Where zod 4 keeps a schema's types. Its `~standard` tells the same, at several times the price to the compiler. */
+interface ZodTypes {
+  readonly _zod: { readonly input: unknown; readonly output: unknown }
+}
 
 /** The schema that {@link bytes} makes. */
 export type BytesSchema = Schema<Uint8Array, Uint8Array>

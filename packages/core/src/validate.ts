@@ -6,7 +6,13 @@ import {
   InvalidRequestError,
   InvalidResponseError,
 } from './errors.js'
-import { type AnySchema, describeIssues, type SchemaIssue, type SchemaResult } from './schema.js'
+import {
+  type AnySchema,
+  describeIssues,
+  type Schema,
+  type SchemaIssue,
+  type SchemaResult,
+} from './schema.js'
 
 /** What makes the error when a value does not fit. */
 export type Refuse = (issues: readonly SchemaIssue[]) => ClusterwireError
@@ -22,7 +28,7 @@ export function validate(schema: AnySchema | undefined, value: unknown, refuse: 
     if (value === undefined) return undefined
     throw refuse([{ message: 'there is no schema for it, so it must be left out' }])
   }
-  const result = schema['~standard'].validate(value)
+  const result = (schema as Schema)['~standard'].validate(value)
   return result instanceof Promise
     ? result.then((late) => accept(late, refuse))
     : accept(result, refuse)

@@ -8,6 +8,7 @@ import {
   type Handlers,
   procedure,
   type Receipt,
+  type Schema,
   stream,
   topic,
   type UploadCall,
@@ -83,6 +84,27 @@ test('with a transform, each side sees its own', () => {
   type Measure = Handlers<typeof shop>['measure']
   expectTypeOf<Parameters<Measure>[0]>().toEqualTypeOf<number>()
   expectTypeOf<ReturnType<Measure>>().toEqualTypeOf<number | Promise<number>>()
+})
+
+test('schemas of other libraries count as much as those of zod', () => {
+  const length = {} as Schema<string, number>
+  const plain = contract('plain', {
+    measure: procedure({ input: length, output: {} as Schema<number, Date> }),
+    watch: stream({ output: length }),
+    changed: topic(length),
+  })
+  const other = peer.client(plain)
+  expectTypeOf(other.measure).parameter(0).toEqualTypeOf<string>()
+  expectTypeOf(other.measure).returns.resolves.toEqualTypeOf<Date>()
+  expectTypeOf(other.watch()).toEqualTypeOf<AsyncIterableIterator<number>>()
+  type Measure = Handlers<typeof plain>['measure']
+  expectTypeOf<Parameters<Measure>[0]>().toEqualTypeOf<number>()
+  expectTypeOf<ReturnType<Measure>>().toEqualTypeOf<number | Promise<number>>()
+  peer.publish(plain.changed, 'text')
+  // @ts-expect-error it takes texts
+  peer.publish(plain.changed, 5)
+  // @ts-expect-error it takes a text
+  other.measure(5)
 })
 
 test('topics are no methods, and streams are none of all()', () => {
@@ -197,6 +219,8 @@ test('what can not be a contract does not compile', () => {
   contract('wrong', { quote: z.string() })
   // @ts-expect-error a text is no schema
   procedure({ input: 'text' })
+  // @ts-expect-error an object of schemas is no schema
+  procedure({ input: { sku: z.string() } })
   // @ts-expect-error a topic needs a schema
   topic()
   // @ts-expect-error a call goes to a number or the primary

@@ -205,6 +205,14 @@ describe.runIf(readsBodies)('where Node reads it', () => {
     await once(socket, 'end')
   })
 
+  it('the front’s own pages answer without it', async () => {
+    const { port, front } = await startCluster(() => serverOf(readFirst), { health: '/raw' })
+    const page = /^HTTP\/1\.1 200 OK[\s\S]*Connection: close/
+    expect(await talk(port, upgrade(FOUR))).toMatch(page)
+    expect(await talk(port, `${upgrade(CHUNKED)}2\r\nbo`)).toMatch(page)
+    expect(front.stats()).toMatchObject({ active: 0, upgraded: 0 })
+  })
+
   it('an upgrade with a body behind a request that is not answered yet waits for that answer', async () => {
     const { port } = await startCluster(() =>
       serverOf(readFirst, (_req, res) => void setTimeout(() => res.end('first '), 20)),

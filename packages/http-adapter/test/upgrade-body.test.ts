@@ -208,8 +208,8 @@ describe.runIf(readsBodies)('where Node reads it', () => {
   it('the front’s own pages answer without it', async () => {
     const { port, front } = await startCluster(() => serverOf(readFirst), { health: '/raw' })
     const page = /^HTTP\/1\.1 200 OK[\s\S]*Connection: close/
-    expect(await talk(port, upgrade(FOUR))).toMatch(page)
-    expect(await talk(port, `${upgrade(CHUNKED)}2\r\nbo`)).toMatch(page)
+    expect(await talk(port, upgrade(FOUR, 'GET'))).toMatch(page)
+    expect(await talk(port, `${upgrade(CHUNKED, 'GET')}2\r\nbo`)).toMatch(page)
     expect(front.stats()).toMatchObject({ active: 0, upgraded: 0 })
   })
 

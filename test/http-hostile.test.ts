@@ -209,9 +209,10 @@ test(`${ATTACKS} hostile connections, and a worker killed every second under ${C
     }
   }
   const all = attacks(ATTACKS)
-  await each(all.slice(0, ATTACKS / 10), 64, attackWith)
+  // Half of them: until then the heap grows to what this load needs, which on Node 26 is a third more than on Node 20.
+  await each(all.slice(0, ATTACKS / 2), 64, attackWith)
   const before = rssOf(child)
-  await each(all.slice(ATTACKS / 10), 64, attackWith)
+  await each(all.slice(ATTACKS / 2), 64, attackWith)
   running = false
   await Promise.all([...load, killing])
 
@@ -224,7 +225,7 @@ test(`${ATTACKS} hostile connections, and a worker killed every second under ${C
   })
   expect(uncaught).toEqual([])
   expect(isAlive(child.pid as number)).toBe(true)
-  expect(rssOf(child) - before).toBeLessThan(64 * 1024)
+  expect(rssOf(child) - before).toBeLessThan(48 * 1024)
   expect(victims.length).toBeGreaterThan(0)
   expect(statuses.get(200)).toBeGreaterThan(CLIENTS)
 

@@ -77,6 +77,8 @@ fault('M3', 'PM2 stops a primary that takes longer than its kill timeout', async
   await pm2('stop', 'killed')
   await until('the end of every process', () => !pids.some(isAlive), 2_000)
   const recoveredMs = Math.round(performance.now() - stoppedAt)
-  expect(log().at(-1)).toBe('begun')
+  // Neither an answer nor an exit. PM2 kills the workers first, so the primary may still see that one is lost.
+  const last = log().slice(log().indexOf('begun') + 1)
+  expect(last.filter((line) => line !== 'WORKER_LOST')).toEqual([])
   record({ calls: 1, settled: {}, recoveredMs, note: 'PM2 killed it; no worker is left' })
 })

@@ -311,7 +311,12 @@ const node: Record<string, Exchange> = {
       const line = (path: string, end = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${end}\r\n`
       const text =
         line('/raw/late') + line('/raw/array') + line('/raw/late', 'Connection: close\r\n')
-      return (await client.talk(text)).replaceAll(/Keep-Alive: timeout=\d+/g, 'Keep-Alive: …')
+      const answers = await client.talk(text)
+      // Node 26 makes one chunk of what is written in one turn, unless the response still waits for those before it. Behind a front it
+      // never has to wait. What is a chunk and what are two means nothing to a client.
+      return answers
+        .replaceAll(/Keep-Alive: timeout=\d+/g, 'Keep-Alive: …')
+        .replaceAll(/\r\n[0-9a-f]+\r\n/g, '')
     },
     sees: /begun[\s\S]*201 Made[\s\S]*begun/,
     freeTiming: true,

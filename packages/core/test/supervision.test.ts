@@ -144,15 +144,32 @@ const idle: Vitals = { rss: 0, utilization: 0, handled: 0, serving: 0, abandoned
 const MIB = 2 ** 20
 
 test.each([
-  [{ maxRss: 100 * MIB }, { rss: 100 * MIB + 1 }, 0, 'it has 100 MiB of memory'],
-  [{ maxRss: 100 * MIB }, { rss: 100 * MIB }, 0, undefined],
-  [{ maxAge: 60_000 }, {}, 60_001, 'it is 60 s old'],
-  [{ maxAge: 60_000 }, {}, 60_000, undefined],
-  [{ maxRequests: 10 }, { handled: 11 }, 0, 'it has handled 11 requests'],
-  [{ maxRequests: 10 }, { handled: 10 }, 0, undefined],
-  [{}, { rss: 2 ** 40, handled: 2 ** 40 }, 2 ** 40, undefined],
-])('W6: with %j, a worker of %j that is %d ms old', (options, vitals, age, reason) => {
+  [
+    'more memory than maxRss',
+    { maxRss: 100 * MIB },
+    { rss: 100 * MIB + 1 },
+    0,
+    'it has 100 MiB of memory',
+  ],
+  ['an age above maxAge', { maxAge: 60_000 }, {}, 60_001, 'it is 60 s old'],
+  [
+    'more requests handled than maxRequests',
+    { maxRequests: 10 },
+    { handled: 11 },
+    0,
+    'it has handled 11 requests',
+  ],
+])('W6: a worker with %s is to be replaced', (_what, options, vitals, age, reason) => {
   expect(new Limits(options, () => 0).exceeded({ ...idle, ...vitals }, age)).toBe(reason)
+})
+
+test.each([
+  ['as much memory as maxRss', { maxRss: 100 * MIB }, { rss: 100 * MIB }, 0],
+  ['an age of maxAge', { maxAge: 60_000 }, {}, 60_000],
+  ['as many requests handled as maxRequests', { maxRequests: 10 }, { handled: 10 }, 0],
+  ['no limits, a TiB of memory and a great age', {}, { rss: 2 ** 40, handled: 2 ** 40 }, 2 ** 40],
+])('W6: a worker with %s may stay', (_what, options, vitals, age) => {
+  expect(new Limits(options, () => 0).exceeded({ ...idle, ...vitals }, age)).toBeUndefined()
 })
 
 test('W6: each worker’s own limit is up to a fifth lower', () => {
@@ -162,28 +179,108 @@ test('W6: each worker’s own limit is up to a fifth lower', () => {
 })
 
 test.each([
-  [{}, 1_000, undefined],
-  [{}, 1_001, '1001 of its handlers never end'],
-  [{ maxAbandoned: 3 }, 3, undefined],
-  [{ maxAbandoned: 3 }, 4, '4 of its handlers never end'],
-])('W11: with %j, %d handlers that nobody waits for', (options, abandoned, reason) => {
+  ['1000 handlers that nobody waits for may stay', {}, 1_000, undefined],
+  [
+    '1001 handlers that nobody waits for is to be replaced',
+    {},
+    1_001,
+    '1001 of its handlers never end',
+  ],
+  ['as many of them as maxAbandoned may stay', { maxAbandoned: 3 }, 3, undefined],
+  [
+    'more of them than maxAbandoned is to be replaced',
+    { maxAbandoned: 3 },
+    4,
+    '4 of its handlers never end',
+  ],
+])('W11: a worker with %s', (_what, options, abandoned, reason) => {
   expect(new Limits(options, () => 1).exceeded({ ...idle, abandoned }, 0)).toBe(reason)
 })
 
 const stuck: Because = { kind: 'stuck', text: 'it was in spin (/app/worker.js:12:5)' }
 
 test.each<[string, ...Parameters<typeof describeExit>, WorkerExit['kind'], RegExp]>([
-  ['W1', { code: null, signal: 'SIGKILL' }, undefined, undefined, 'killed', /not by Clusterwire/],
-  ['W2', { code: null, signal: 'SIGKILL' }, stuck, undefined, 'stuck', /worker\.js:12:5/],
-  ['W4', { code: null, signal: 'SIGABRT' }, undefined, undefined, 'oom-heap', /heap was full/],
-  ['W5', { code: null, signal: 'SIGKILL' }, undefined, undefined, 'killed', /out of memory/],
-  ['W7', { code: 0, signal: null }, undefined, undefined, 'finished', /^exited with code 0$/],
-  ['W9', { code: 70, signal: null }, undefined, 'Error: oh', 'crashed', /code 70: Error: oh/],
-  ['W9', { code: 70, signal: null }, undefined, undefined, 'crashed', /see what it printed/],
-  ['W17', { code: 75, signal: null }, undefined, undefined, 'link', /lost its link/],
-  ['W12', { code: 1, signal: null }, undefined, undefined, 'exited', /^exited with code 1$/],
-  ['W14', { code: null, signal: 'SIGBUS' }, undefined, undefined, 'signalled', /by SIGBUS$/],
-])('%s: an end with %j is put into words', (_row, end, because, crash, kind, says) => {
+  [
+    'W1: a worker that SIGKILL ended: the reason says that it was not Clusterwire',
+    { code: null, signal: 'SIGKILL' },
+    undefined,
+    undefined,
+    'killed',
+    /not by Clusterwire/,
+  ],
+  [
+    'W2: a worker that was killed because it was stuck: the reason says where',
+    { code: null, signal: 'SIGKILL' },
+    stuck,
+    undefined,
+    'stuck',
+    /worker\.js:12:5/,
+  ],
+  [
+    'W4: a worker that SIGABRT ended: the reason says that its heap was full',
+    { code: null, signal: 'SIGABRT' },
+    undefined,
+    undefined,
+    'oom-heap',
+    /heap was full/,
+  ],
+  [
+    'W5: a worker that SIGKILL ended: the reason says that the system may be out of memory',
+    { code: null, signal: 'SIGKILL' },
+    undefined,
+    undefined,
+    'killed',
+    /out of memory/,
+  ],
+  [
+    'W7: a worker that exited with code 0: the reason says no more',
+    { code: 0, signal: null },
+    undefined,
+    undefined,
+    'finished',
+    /^exited with code 0$/,
+  ],
+  [
+    'W9: a worker that exited with code 70 and has told the error: the reason is that error',
+    { code: 70, signal: null },
+    undefined,
+    'Error: oh',
+    'crashed',
+    /code 70: Error: oh/,
+  ],
+  [
+    'W9: a worker that exited with code 70 and has told nothing: the reason points to what it printed',
+    { code: 70, signal: null },
+    undefined,
+    undefined,
+    'crashed',
+    /see what it printed/,
+  ],
+  [
+    'W17: a worker that exited with code 75: the reason is the link that it lost',
+    { code: 75, signal: null },
+    undefined,
+    undefined,
+    'link',
+    /lost its link/,
+  ],
+  [
+    'W12: a worker that exited with code 1: the reason says no more',
+    { code: 1, signal: null },
+    undefined,
+    undefined,
+    'exited',
+    /^exited with code 1$/,
+  ],
+  [
+    'W14: a worker that SIGBUS ended: the reason names the signal',
+    { code: null, signal: 'SIGBUS' },
+    undefined,
+    undefined,
+    'signalled',
+    /by SIGBUS$/,
+  ],
+])('%s', (_title, end, because, crash, kind, says) => {
   const exit = describeExit(end, because, crash)
   expect(exit).toMatchObject({ ...end, kind })
   expect(exit.reason).toMatch(says)

@@ -190,6 +190,12 @@ export function completeRequest(req: IncomingMessage, trailers: string[] = []): 
   req.push(null)
 }
 
+/** The request's body does not come by its socket: `more` is called when there is room for more of it. */
+export function readBodyFrom(req: IncomingMessage, more: () => void): void {
+  // Node's own makes the socket flow, whose bytes are not the body's.
+  req._read = more
+}
+
 /** What Node says when a client's connection is gone. */
 export function connectionReset(message: string): Error {
   return Object.assign(new Error(message), { code: 'ECONNRESET' })

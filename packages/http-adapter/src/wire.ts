@@ -38,6 +38,8 @@ export const RequestFlag = {
   encrypted: 64,
   /** The client's certificate was checked and is good. */
   authorized: 128,
+  /** The request asks for an upgrade and has a body, which is not said on the upgraded connection but ahead of it. */
+  body: 256,
 } as const
 
 /** Bits of the byte before a response's last bytes. */
@@ -54,7 +56,7 @@ export const Piece = {
   body: 0,
   /** A whole informational response: 100 Continue, 103 Early Hints. */
   interim: 1,
-  /** The trailers of a request, laid out as headers are. */
+  /** The trailers of a request, laid out as headers are. On a connection that is upgraded: the end of the request's body, also without any. */
   trailers: 2,
   /** From the worker: the app has ended its side of an upgraded connection. */
   end: 3,

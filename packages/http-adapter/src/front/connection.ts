@@ -2,10 +2,12 @@
 // connection tells of its end, instead of one per request.
 
 import type { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import type { ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Member, Peer } from '@clusterwire/core/peer'
+import type { RequestHeaders } from '../headers.js'
 import { CLOSED, type ClientFacts, encodeNumber, RequestFlag } from '../wire.js'
 
 /** What runs on a connection. */
@@ -139,6 +141,14 @@ export class ClientConnection implements ClientFacts {
       // The worker does not read what it is sent. It keeps a socket that nobody uses: nothing that would make its trouble worse.
     }
   }
+}
+
+/** Where a request comes from, and what the app is to see of it. */
+export interface Arrival extends RequestHeaders {
+  readonly req: IncomingMessage
+  readonly connection: ClientConnection
+  /** `RequestFlag`s, those of the connection included. */
+  readonly flags: number
 }
 
 /** Milliseconds. The answer means nothing; it only must not be waited for without end. */

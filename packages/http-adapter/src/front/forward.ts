@@ -14,11 +14,10 @@ import type { IncomingMessage } from 'node:http'
 import { type ClusterwireError, DeadlineExceededError } from '@clusterwire/core'
 import type { CallerEvents, Candidate, Frame, OutgoingExchange } from '@clusterwire/core/peer'
 import { askForCookie } from '../balancer/balancer.js'
-import type { RequestHeaders } from '../headers.js'
 import type { Progress, Waiting } from '../waiting-room.js'
 import { encodeRequest, RequestFlag, type RequestToSend } from '../wire.js'
 import { chooseWorker } from './choice.js'
-import type { ClientConnection, OnConnection } from './connection.js'
+import type { Arrival, ClientConnection, OnConnection } from './connection.js'
 import { Countdown, type TimeLimits } from './deadline.js'
 import type { Desk } from './desk.js'
 import { excessOf } from './limits.js'
@@ -27,15 +26,7 @@ import { Losses } from './losses.js'
 import { queueUp } from './queue-up.js'
 import { type Refusal, Refusals } from './refusal.js'
 import type { Range } from './relay.js'
-import { type Content, collect, type Source, Upload } from './upload.js'
-
-/** Where a request comes from, and what the app is to see of it. */
-export interface Arrival extends RequestHeaders {
-  readonly req: IncomingMessage
-  readonly connection: ClientConnection
-  /** `RequestFlag`s, those of the connection included. */
-  readonly flags: number
-}
+import { type BodyLimit, type Content, collect, type Source, Upload } from './upload.js'
 
 /** A request. */
 export abstract class Forward implements RequestToSend, CallerEvents, Waiting, OnConnection {
@@ -93,9 +84,14 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   /** Answers instead of a worker. `uploading`: the client may be in the middle of sending a body that nobody wants. */
   protected abstract answer(refusal: Refusal, uploading: boolean): void
 
-  /** Whether limits of time and size end where the response begins. */
+  /** Whether its time is limited only until the response begins. */
   protected get lasts(): boolean {
     return false
+  }
+
+  /** What passes its body on. */
+  protected uploader(limit: BodyLimit): Upload {
+    return new Upload(this.source, limit)
   }
 
   begin(): void {
@@ -111,10 +107,8 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
         this.body = body
         this.#seek()
       })
-    if (content === 'stream') {
-      const most = this.lasts ? undefined : limits?.maxBodyBytes
-      this.upload = new Upload(this.source, most, () => this.#exceed())
-    }
+    if (content === 'stream')
+      this.upload = this.uploader({ bytes: limits?.maxBodyBytes, exceeded: () => this.#exceed() })
     this.#seek()
   }
 

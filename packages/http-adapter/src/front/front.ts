@@ -3,7 +3,8 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
 import { Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { DrainingError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import {
@@ -105,7 +106,7 @@ export class HttpFront {
     }
     this.upgrade = (req, socket, head) => {
       socket.on('error', ignore) // Node listens no longer.
-      this.#upgradeInTurn(req, socket as Socket, head)
+      this.#upgradeInTurn(req, socket, head)
     }
     const forgets = [primary.onDrain(() => this.close()), workers.onChange(() => this.#learn())]
     this.#forget = () => {
@@ -215,25 +216,25 @@ export class HttpFront {
   }
 
   /** Behind the responses to what the client has asked before on the same connection. */
-  #upgradeInTurn(req: IncomingMessage, socket: Socket, head: Buffer): void {
-    const earlier = responseOn(socket)
-    if (earlier === undefined) return this.#upgrade(req, socket, head)
+  #upgradeInTurn(req: IncomingMessage, behind: Duplex, head: Buffer): void {
+    const earlier = responseOn(req.socket)
+    if (earlier === undefined) return this.#upgrade(req, behind, head)
     const next = () => {
-      if (!socket.destroyed) this.#upgradeInTurn(req, socket, head)
+      if (!req.socket.destroyed) this.#upgradeInTurn(req, behind, head)
     }
     // When Node has put the one behind it in its place.
     earlier.once('close', () => setImmediate(next))
   }
 
-  #upgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
+  #upgrade(req: IncomingMessage, behind: Duplex, head: Buffer): void {
     const desk = this.#desk
     const page = this.#pages?.get(pathOf(req))
-    if (page !== undefined) return page(req, respondOn({ req, socket }))
+    if (page !== undefined) return page(req, respondOn(req))
     desk.counters.requests++
-    const connection = connectionOf(desk.peer, socket, 0)
+    const connection = connectionOf(desk.peer, req.socket, 0)
     const { headers, requestId } = this.#headers(req, connection)
     desk.entered()
-    new Tunnel(desk, { req, socket, head, connection, headers, requestId }).begin()
+    new Tunnel(desk, { req, behind, head, connection, headers, requestId }).begin()
   }
 
   /** The workers have changed. Their app listens to upgrades or it does not; when none of them is there, it did what it did. */

@@ -3,27 +3,32 @@
 //
 // Until the worker's first byte it is a request like any other: it waits, and goes to another worker when its own is lost. From then on
 // it is bound to the worker. When that is lost, the client's connection is reset: an end that nobody meant must not look like one.
+//
+// Since version 26 Node reads the request's body, if it has one, and hands over a stream of what comes behind that. Before, all that
+// comes behind the head is the connection's. What Node has taken for the body is the request's for the app, too.
 
-import { ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { statusOf } from '../node-internals.js'
 import type { Progress } from '../waiting-room.js'
 import { encodePieceType, Piece, REQUEST, RequestFlag, ResponseFlag, UPGRADE } from '../wire.js'
-import { flagsOfConnection } from './connection.js'
+import { type Arrival, flagsOfConnection } from './connection.js'
 import type { Desk, Upgraded } from './desk.js'
-import { type Arrival, Forward } from './forward.js'
+import { Forward } from './forward.js'
 import { amend } from './head.js'
 import { Http1Forward, http1Flags, isHttp10 } from './http1.js'
 import { PacedWriter } from './paced.js'
-import { type Refusal, Refusals, refuse } from './refusal.js'
+import { type Refusal, Refusals, refuse, refuseUpload } from './refusal.js'
 import { copyOf, type Range, resetSocket, textOf } from './relay.js'
-import { type Content, hasBody, type Source } from './upload.js'
+import { type BodyLimit, type Content, hasBody, type Source, Upload } from './upload.js'
 
 /** What an upgrade arrives with. */
 export interface TunnelArrival extends Omit<Arrival, 'flags'> {
-  readonly socket: Socket
-  /** What came behind the request already. */
+  /** What comes behind the request. The socket itself, or, where a body is still to come, a stream of Node's that can be read only. */
+  readonly behind: Duplex
+  /** What of it came already. */
   readonly head: Buffer
 }
 
@@ -39,9 +44,11 @@ export class Tunnel extends Forward implements Upgraded {
   #goodbyeIsDue = false
 
   constructor(desk: Desk, arrival: TunnelArrival) {
-    const { req, connection, socket, head } = arrival
+    const { req, connection, behind, head } = arrival
+    const { socket } = req
     let flags = RequestFlag.single | flagsOfConnection(connection)
     if (isHttp10(req)) flags |= RequestFlag.http10
+    if (hasUnreadBody(req)) flags |= RequestFlag.body
     super(desk, { ...arrival, flags })
     this.#arrival = arrival
     this.#socket = socket
@@ -50,10 +57,10 @@ export class Tunnel extends Forward implements Upgraded {
     // The timeouts of requests are over, and so is what Node's server did about errors: they are told by the end of the connection.
     socket.setTimeout(0)
     socket.on('error', ignore)
-    socket.on('end', () => {
+    behind.on('end', () => {
       this.#clientEnded = true
     })
-    if (head.length > 0) socket.unshift(head)
+    if (head.length > 0) behind.unshift(head)
   }
 
   get procedure(): string {
@@ -65,7 +72,7 @@ export class Tunnel extends Forward implements Upgraded {
   }
 
   protected get source(): Source {
-    return this.#socket
+    return this.#hasBody ? this.req : this.#arrival.behind
   }
 
   protected get answering(): boolean {
@@ -74,6 +81,12 @@ export class Tunnel extends Forward implements Upgraded {
 
   protected override get lasts(): boolean {
     return true
+  }
+
+  protected override uploader(limit: BodyLimit): Upload {
+    return this.#hasBody
+      ? new Upload(this.source, limit, this.#arrival.behind)
+      : new Upload(this.source, { ...limit, bytes: undefined })
   }
 
   override begin(): void {
@@ -133,12 +146,18 @@ export class Tunnel extends Forward implements Upgraded {
 
   protected answer(refusal: Refusal): void {
     const { req, requestId } = this
-    refuse({ req, res: respondOn(this.#arrival), requestId }, refusal)
+    const refused = { req, res: respondOn(req), requestId }
+    if (req.complete) refuse(refused, refusal)
+    else refuseUpload(refused, refusal, this.desk.peer.clock)
   }
 
   protected override settle(): void {
     this.desk.tunnels.delete(this)
     super.settle()
+  }
+
+  get #hasBody(): boolean {
+    return (this.flags & RequestFlag.body) !== 0
   }
 
   /** Bytes for the client. The first are the answer to its handshake, as far as that comes at once; nothing is bound by it any more. */
@@ -168,7 +187,7 @@ export class Tunnel extends Forward implements Upgraded {
     } else if (hasBody(this.req)) this.refuse(Refusals.notUpgraded)
     else {
       const { req, connection, headers, requestId } = this.#arrival
-      const res = respondOn(this.#arrival)
+      const res = respondOn(req)
       const flags = http1Flags(req, res, connection)
       this.desk.entered()
       this.desk.room.delete(this)
@@ -180,7 +199,8 @@ export class Tunnel extends Forward implements Upgraded {
 }
 
 /** A response on a connection that Node's server has given away. The connection ends with it. */
-export function respondOn({ req, socket }: Pick<TunnelArrival, 'req' | 'socket'>): ServerResponse {
+export function respondOn(req: IncomingMessage): ServerResponse {
+  const { socket } = req
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
   res.assignSocket(socket)
@@ -189,6 +209,11 @@ export function respondOn({ req, socket }: Pick<TunnelArrival, 'req' | 'socket'>
     socket.destroySoon()
   })
   return res
+}
+
+/** Whether Node takes part of what comes behind the head for the request's body. */
+function hasUnreadBody(req: IncomingMessage): boolean {
+  return !req.complete || req.readableLength > 0
 }
 
 function ignore(): void {}

@@ -32,6 +32,17 @@ export function isSmall({ headers }: IncomingMessage): boolean {
   return Number(headers['content-length']) <= HELD_BYTES && headers.expect === undefined
 }
 
+/** How large a body may get. */
+export interface BodyLimit {
+  /** `undefined` for any number. */
+  readonly bytes: number | undefined
+  /** Called when more come. They go nowhere. */
+  readonly exceeded: () => void
+}
+
+/** What waits for a worker: bytes, or the trailers that end a body in front of something else. */
+type Item = Buffer | readonly string[]
+
 /** Reads a small body; `done` gets it when it is complete, and not at all when the client goes away before. */
 export function collect(source: Source, done: (body: Buffer) => void): void {
   const chunks: Buffer[] = []
@@ -39,26 +50,29 @@ export function collect(source: Source, done: (body: Buffer) => void): void {
   source.on('end', () => done(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)))
 }
 
-/** A body that is passed on as it comes. */
+/** A body that is passed on as it comes, and what an upgraded connection brings behind it. */
 export class Upload {
-  readonly #source: Source
-  readonly #limit: number
+  #source: Source
+  /** What follows the source: `undefined` when nothing does, or when it is read already. */
+  #behind: Source | undefined
+  #limit: number
   readonly #exceeded: () => void
   /** Where it goes; `undefined` while there is no worker, and when all of it is sent. */
   #exchange: OutgoingExchange | undefined
   /** All that has come so far; `undefined` when that has become too much to keep. */
-  #held: Buffer[] | undefined = []
+  #held: Item[] | undefined = []
   /** Bytes that have come. */
   #size = 0
   /** What waits for credit. */
-  #backlog: Buffer[] = []
+  #backlog: Item[] = []
   #listening = false
   #complete = false
 
-  /** @param limit bytes; when more come, they go nowhere, and `exceeded` is called; `undefined` for any number */
-  constructor(source: Source, limit: number | undefined, exceeded: () => void) {
+  /** @param behind what an upgraded connection brings when the body is complete; the limit is none of it */
+  constructor(source: Source, { bytes, exceeded }: BodyLimit, behind?: Source) {
     this.#source = source
-    this.#limit = limit ?? Number.POSITIVE_INFINITY
+    this.#behind = behind
+    this.#limit = bytes ?? Number.POSITIVE_INFINITY
     this.#exceeded = exceeded
   }
 
@@ -111,11 +125,30 @@ export class Upload {
   #listen(): void {
     if (this.#listening) return
     this.#listening = true
-    this.#source.on('data', (chunk: Buffer) => this.#take(chunk))
-    this.#source.on('end', () => {
+    this.#read()
+  }
+
+  #read(): void {
+    const source = this.#source
+    // Nobody listened to a connection while the body ahead of it was read.
+    if (source.readableEnded) return this.#ended()
+    source.on('data', (chunk: Buffer) => this.#take(chunk))
+    source.on('end', () => this.#ended())
+  }
+
+  #ended(): void {
+    if (this.#behind === undefined) {
       this.#complete = true
-      this.#pump()
-    })
+      return this.#pump()
+    }
+    const trailers = this.#source.rawTrailers ?? []
+    this.#held?.push(trailers)
+    if (this.#exchange !== undefined) this.#backlog.push(trailers)
+    this.#source = this.#behind
+    this.#behind = undefined
+    this.#limit = Number.POSITIVE_INFINITY
+    this.#read()
+    this.#pump()
   }
 
   #take(chunk: Buffer): void {
@@ -140,8 +173,11 @@ export class Upload {
   #pump(): void {
     const exchange = this.#exchange
     if (exchange === undefined) return
-    while (this.#backlog.length > 0 && exchange.writable)
-      exchange.write(encodeBody, this.#backlog.shift() as Buffer)
+    while (this.#backlog.length > 0 && exchange.writable) {
+      const next = this.#backlog.shift() as Item
+      if (Buffer.isBuffer(next)) exchange.write(encodeBody, next)
+      else exchange.write(encodeTrailers, next)
+    }
     if (!exchange.writable) this.#source.pause()
     else if (this.#complete) this.#finish(exchange)
     else this.#source.resume()

@@ -10,8 +10,9 @@ import {
   type Peer,
   PIECE_BYTES,
 } from '@clusterwire/core/peer'
-import { completeRequest, connectionReset, createRequest } from '../node-internals.js'
+import { completeRequest, connectionReset, createRequest, readBodyFrom } from '../node-internals.js'
 import {
+  decodeTrailers,
   encodePieceType,
   isIdempotent,
   Piece,
@@ -47,6 +48,8 @@ export class Tunnel implements CalleeEvents, Carrier {
   readonly #outbox: Outbox
   /** Credit for what came faster than the app reads: given back when it reads on. */
   #owed = 0
+  /** More of the request's body is to come; what the connection brings follows it. */
+  #bodyIsDue: boolean
   /** The client has ended its side. */
   #received = false
   /** The app has ended its own: the front is to be told as soon as there is credit for it; and it has been told. */
@@ -68,7 +71,9 @@ export class Tunnel implements CalleeEvents, Carrier {
     this.#socket = new TunnelSocket({ server, client }, this)
     this.#req = createRequest(this.#socket, head, (flags & RequestFlag.http10) !== 0)
     Object.assign(this.#req, { upgrade: true })
-    completeRequest(this.#req)
+    this.#bodyIsDue = (flags & RequestFlag.body) !== 0
+    if (this.#bodyIsDue) readBodyFrom(this.#req, () => this.#giveCredit())
+    else completeRequest(this.#req)
     if (/^websocket$/i.test(this.#req.headers.upgrade ?? '')) this.#frames = new WebSocketFrames()
     exchange.meta = metaOf(head.headers)
     exchange.events = this
@@ -105,8 +110,13 @@ export class Tunnel implements CalleeEvents, Carrier {
       return this.goodbyeIn(this.#host.grace())
     }
     this.#socket.touch()
+    if (bytes[body] === Piece.trailers) {
+      this.#exchange.consumed(dataBytes(frame))
+      return this.#completeBody(decodeTrailers(bytes, body + 1))
+    }
     this.#socket.bytesRead += end - body - 1
-    if (this.#socket.push(bytesOf(frame, body + 1))) this.#exchange.consumed(dataBytes(frame))
+    const reader = this.#bodyIsDue ? this.#req : this.#socket
+    if (reader.push(bytesOf(frame, body + 1))) this.#exchange.consumed(dataBytes(frame))
     else this.#owed += dataBytes(frame)
   }
 
@@ -147,9 +157,9 @@ export class Tunnel implements CalleeEvents, Carrier {
   }
 
   resume(): void {
-    const owed = this.#owed
-    this.#owed = 0
-    if (owed > 0) this.#exchange.consumed(owed)
+    // As under Node: an app that reads the connection need not read the body ahead of it.
+    if (this.#bodyIsDue) this.#req.resume()
+    else this.#giveCredit()
   }
 
   ended(): void {
@@ -183,6 +193,19 @@ export class Tunnel implements CalleeEvents, Carrier {
         throw error
       })
     }
+  }
+
+  #completeBody(trailers: string[]): void {
+    this.#bodyIsDue = false
+    completeRequest(this.#req, trailers)
+    // Nobody asks a complete body for more, and the connection is to go on whether or not the app has read it.
+    this.#giveCredit()
+  }
+
+  #giveCredit(): void {
+    const owed = this.#owed
+    this.#owed = 0
+    if (owed > 0) this.#exchange.consumed(owed)
   }
 
   #sayGoodbye(): void {

@@ -3,25 +3,8 @@
 // One line of text a message. The primary writes a number; the watchdog answers with that number and a report, as JSON.
 
 import type { Socket } from 'node:net'
-import { z } from 'zod'
 import { systemClock } from './clock.js'
-
-const stackFrame = z.object({
-  functionName: z.string(),
-  file: z.string(),
-  line: z.number(),
-  column: z.number(),
-})
-
-const answer = z.object({
-  id: z.number(),
-  report: z.discriminatedUnion('state', [
-    z.object({ state: z.literal('responsive') }),
-    z.object({ state: z.literal('running'), stack: z.array(stackFrame) }),
-    z.object({ state: z.literal('native') }),
-    z.object({ state: z.literal('debugged') }),
-  ]),
-})
+import { isOfType } from './shape.js'
 
 /** One call on a stack, of the JavaScript that runs: source maps are not applied. */
 export interface StackFrame {
@@ -56,6 +39,9 @@ export type MainThreadReport =
 
 /** Milliseconds to wait for a report: the watchdog's own limits add up to 2000, the rest is for a busy machine. */
 const REPORT_WITHIN = 2_500
+
+/** What a watchdog says of a main thread that runs no JavaScript. */
+const STATES: ReadonlySet<string> = new Set(['responsive', 'native', 'debugged'])
 
 /** Characters that one report may have, which fifty frames never reach. */
 const MAX_LINE = 256 * 1_024
@@ -107,7 +93,7 @@ export class WatchdogLine {
     this.#unread = lines.pop() as string
     try {
       for (const line of lines) {
-        const { id, report } = answer.parse(JSON.parse(line))
+        const { id, report } = readAnswer(JSON.parse(line))
         // A late answer is about the past.
         this.#waiting.get(id)?.(report)
       }
@@ -117,4 +103,32 @@ export class WatchdogLine {
       this.#socket.destroy()
     }
   }
+}
+
+interface Answer {
+  readonly id: number
+  readonly report: MainThreadReport
+}
+
+/** @throws TypeError when no watchdog says such a thing */
+function readAnswer(value: unknown): Answer {
+  const { id, report } = Object(value) as Answer
+  const { state, stack } = Object(report) as { state: string; stack: unknown }
+  const isReport = state === 'running' ? isStack(stack) : STATES.has(state)
+  if (!(isOfType(id, 'number') && isReport)) throw new TypeError('not an answer of a watchdog')
+  return { id, report }
+}
+
+function isStack(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isFrame)
+}
+
+function isFrame(value: unknown): boolean {
+  const { functionName, file, line, column } = Object(value) as StackFrame
+  return (
+    isOfType(functionName, 'string') &&
+    isOfType(file, 'string') &&
+    isOfType(line, 'number') &&
+    isOfType(column, 'number')
+  )
 }

@@ -1,0 +1,102 @@
+// What does a start cost? From the start of a program to its last worker's readiness, and the memory that a worker then takes, beside bare
+// cluster.fork. Each measurement is a program of its own that starts, is looked at, and ends.
+
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { cpuMicros } from './lib/cpu.js'
+import { memoryOf, memoryScope } from './lib/memory.js'
+import { readOptions } from './lib/options.js'
+import { finish, printCase, printHeading, resultOf } from './lib/report.js'
+import { median, OURS } from './lib/statistics.js'
+import { short, table } from './lib/table.js'
+import { ourVersion } from './lib/versions.js'
+
+const SIZES = [2, 8]
+/** Milliseconds after which what a start has set off is over: threads that come up, garbage of loading. */
+const SETTLED = 500
+const MIB = 2 ** 20
+
+const options = readOptions()
+const contestants = [OURS, 'node-cluster'].filter(
+  (one) => options.contestants?.includes(one) ?? true,
+)
+const caseOf = (workers) => `${workers} workers`
+const sizes = SIZES.filter(
+  (one) => options.cases?.some((start) => caseOf(one).startsWith(start)) ?? true,
+)
+const rounds = options.quick ? options.rounds : Math.max(10, options.rounds)
+
+/** Starts a contestant's program, looks at it, and ends it. */
+async function measure(contestant, workers) {
+  const file = fileURLToPath(new URL(`./contestants/start/${contestant}.js`, import.meta.url))
+  const start = performance.now()
+  const program = fork(file, [String(workers)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const ended = once(program, 'exit')
+  const early = ended.then(() => {
+    throw new Error(`${file} ended early`)
+  })
+  const [{ pids }] = await Promise.race([once(program, 'message'), early])
+  const millis = performance.now() - start
+  const cpu = cpuMicros(program.pid)
+  await wait(SETTLED)
+  const memory = median(pids.map(memoryOf))
+  program.disconnect()
+  await ended
+  return {
+    opsPerSec: 1000 / millis,
+    cpuMicrosPerOp: cpu,
+    p50Micros: millis * 1000,
+    p99Micros: null,
+    memory,
+  }
+}
+
+async function measureAll() {
+  const measurements = new Map(
+    sizes.map((workers) => [caseOf(workers), new Map(contestants.map((one) => [one, []]))]),
+  )
+  // The first round fills the disk cache.
+  for (let round = 0; round <= rounds; round++)
+    for (const workers of sizes)
+      for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+        const one = await measure(contestant, workers)
+        if (round > 0) measurements.get(caseOf(workers)).get(contestant).push(one)
+      }
+  return measurements
+}
+
+/** MiB of one worker, by case: of each contestant, and ours over a bare fork's. */
+function memoryByCase(measurements) {
+  const memory = {}
+  for (const [name, results] of measurements) {
+    memory[name] = {}
+    for (const [contestant, list] of results)
+      memory[name][contestant] = median(list.map((one) => one.memory)) / MIB
+    memory[name].over = memory[name][OURS] - memory[name]['node-cluster']
+  }
+  return memory
+}
+
+printHeading(
+  'start: from the start of a program to its last worker’s readiness',
+  `${rounds} interleaved rounds`,
+)
+const run = { measurements: await measureAll(), versions: { [OURS]: ourVersion() } }
+for (const workers of sizes) printCase(caseOf(workers), run, 'p50Micros')
+
+const memory = memoryByCase(run.measurements)
+console.log(`\n## memory of one worker, MiB (${memoryScope})`)
+console.log(
+  table(
+    [' case', ...contestants, 'ours − bare'],
+    Object.entries(memory).map(([name, { over, ...each }]) => [
+      name,
+      ...contestants.map((one) => short(each[one])),
+      short(over),
+    ]),
+  ),
+)
+finish({ ...resultOf('start', run), memory }, options)

@@ -14,26 +14,31 @@ import { median, OURS } from './lib/statistics.js'
 import { short, table } from './lib/table.js'
 import { ourVersion } from './lib/versions.js'
 
-const SIZES = [2, 8]
+/** What a worker loads beside what it starts with: nothing, or a small application. */
+const CASES = [
+  { name: '2 workers', workers: 2, what: 'nothing' },
+  { name: '8 workers', workers: 8, what: 'nothing' },
+  { name: '8 workers that load Express and zod', workers: 8, what: 'app' },
+]
+const BARE = 'node-cluster'
+
 /** Milliseconds after which what a start has set off is over: threads that come up, garbage of loading. */
 const SETTLED = 500
 const MIB = 2 ** 20
 
 const options = readOptions()
-const contestants = [OURS, 'node-cluster'].filter(
-  (one) => options.contestants?.includes(one) ?? true,
+const contestants = [OURS, BARE].filter((one) => options.contestants?.includes(one) ?? true)
+const cases = CASES.filter(
+  ({ name }) => options.cases?.some((start) => name.startsWith(start)) ?? true,
 )
-const caseOf = (workers) => `${workers} workers`
-const sizes = SIZES.filter(
-  (one) => options.cases?.some((start) => caseOf(one).startsWith(start)) ?? true,
-)
-const rounds = options.quick ? options.rounds : Math.max(10, options.rounds)
 
 /** Starts a contestant's program, looks at it, and ends it. */
-async function measure(contestant, workers) {
+async function measure(contestant, { workers, what }) {
   const file = fileURLToPath(new URL(`./contestants/start/${contestant}.js`, import.meta.url))
   const start = performance.now()
-  const program = fork(file, [String(workers)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const program = fork(file, [String(workers), what], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
   const ended = once(program, 'exit')
   const early = ended.then(() => {
     throw new Error(`${file} ended early`)
@@ -54,16 +59,16 @@ async function measure(contestant, workers) {
   }
 }
 
-async function measureAll() {
+async function measureAll(rounds) {
   const measurements = new Map(
-    sizes.map((workers) => [caseOf(workers), new Map(contestants.map((one) => [one, []]))]),
+    cases.map(({ name }) => [name, new Map(contestants.map((one) => [one, []]))]),
   )
   // The first round fills the disk cache.
   for (let round = 0; round <= rounds; round++)
-    for (const workers of sizes)
+    for (const one of cases)
       for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
-        const one = await measure(contestant, workers)
-        if (round > 0) measurements.get(caseOf(workers)).get(contestant).push(one)
+        const measured = await measure(contestant, one)
+        if (round > 0) measurements.get(one.name).get(contestant).push(measured)
       }
   return measurements
 }
@@ -75,17 +80,17 @@ function memoryByCase(measurements) {
     memory[name] = {}
     for (const [contestant, list] of results)
       memory[name][contestant] = median(list.map((one) => one.memory)) / MIB
-    memory[name].over = memory[name][OURS] - memory[name]['node-cluster']
+    memory[name].over = memory[name][OURS] - memory[name][BARE]
   }
   return memory
 }
 
 printHeading(
   'start: from the start of a program to its last worker’s readiness',
-  `${rounds} interleaved rounds`,
+  `${options.rounds} interleaved rounds`,
 )
-const run = { measurements: await measureAll(), versions: { [OURS]: ourVersion() } }
-for (const workers of sizes) printCase(caseOf(workers), run, 'p50Micros')
+const run = { measurements: await measureAll(options.rounds), versions: { [OURS]: ourVersion() } }
+for (const { name } of cases) printCase(name, run, 'p50Micros')
 
 const memory = memoryByCase(run.measurements)
 console.log(`\n## memory of one worker, MiB (${memoryScope})`)

@@ -3,8 +3,12 @@ import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-cluster.setupPrimary({ exec: fileURLToPath(new URL('./workers/node-cluster.js', import.meta.url)) })
-const workers = Array.from({ length: Number(process.argv[2]) }, () => cluster.fork())
+const [count, what] = process.argv.slice(2)
+cluster.setupPrimary({
+  exec: fileURLToPath(new URL('./workers/node-cluster.js', import.meta.url)),
+  args: [what],
+})
+const workers = Array.from({ length: Number(count) }, () => cluster.fork())
 await Promise.all(workers.map((worker) => once(worker, 'message')))
 process.send({ pids: workers.map((worker) => worker.process.pid) })
 // Each ends by itself when its primary is gone.

@@ -1,6 +1,6 @@
 // A whole cluster inside one process, without forking: for tests of code that uses Clusterwire, and for its own.
 
-import { nanoid } from 'nanoid'
+import { nanoid } from 'nanoid/non-secure'
 import { Clients } from '../client.js'
 import { systemClock } from '../cluster/clock.js'
 import { primaryControl } from '../cluster/control.js'

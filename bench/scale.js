@@ -9,12 +9,16 @@ import { readOptions } from './lib/options.js'
 import { finish, printHeading, resultOf } from './lib/report.js'
 import { median, OURS } from './lib/statistics.js'
 import { short, table } from './lib/table.js'
-import { ourVersion } from './lib/versions.js'
 
 /** What grows, while the other stays at its first size. The primary is a peer, too. */
 const SIZES = { peers: [2, 4, 16, 64, 256], procedures: [1, 10, 100, 1000, 10_000] }
+/** As many calls at a time for each worker, however many there are: what a link gets to carry at once decides about the cost of a call, too. */
+const PER_WORKER = [1, 4]
+/** How many procedures of a contract are called, in turn: however many it has, a program is at a few of them at any time. */
+const CALLED = 16
 const input = { sku: 'a1', quantity: 2 }
 
+const CONTROL = 'clusters of two'
 const options = readOptions()
 
 /** A contract of so many procedures, all with the same schemas: as many different ones would be a benchmark of zod. */
@@ -27,7 +31,7 @@ function contractOf(procedures) {
   return contract('pricing', Object.fromEntries(names.map((name) => [name, quote])))
 }
 
-/** A cluster whose primary calls each procedure in its turn. */
+/** A cluster, and the functions that call its procedures. */
 async function clusterOf({ peers, procedures }) {
   const pricing = contractOf(procedures)
   const names = Object.keys(pricing)
@@ -38,11 +42,30 @@ async function clusterOf({ peers, procedures }) {
     await worker.ready()
   }
   const client = mesh.primary.client(pricing)
-  const methods = names.map((name) => client[name])
+  const step = Math.max(1, procedures / CALLED)
+  const calls = []
+  for (let at = 0; at < procedures; at += step) calls.push(client[names[Math.floor(at)]])
+  return { calls, close: () => mesh.close() }
+}
+
+/**
+ * The same number of peers twice: as one cluster, and as many clusters of two. Hundreds of workers in one process miss the processor's
+ * caches, as those of a real cluster, each in a process of its own, do not; the second pays for that, too, and for nothing else that grows.
+ */
+const ARRANGEMENTS = {
+  [OURS]: async (size) => [await clusterOf(size)],
+  [CONTROL]: ({ peers, procedures }) =>
+    Promise.all(Array.from({ length: peers / 2 }, () => clusterOf({ peers: 2, procedures }))),
+}
+
+async function arrange(contestant, size) {
+  const clusters = await ARRANGEMENTS[contestant](size)
+  const calls = clusters.flatMap((cluster) => cluster.calls)
   let turn = 0
   return {
-    call: (value) => methods[turn++ % procedures](value),
-    close: () => mesh.close(),
+    workers: contestant === OURS ? size.peers - 1 : size.peers / 2,
+    call: (value) => calls[turn++ % calls.length](value),
+    close: () => Promise.all(clusters.map((cluster) => cluster.close())),
   }
 }
 
@@ -53,17 +76,13 @@ async function measure(cluster, load) {
   return { opsPerSec: ops / seconds, cpuMicrosPerOp: (user + system) / ops, ...latency }
 }
 
-/** As many calls at a time for each worker, however many there are: what a link gets to carry at once decides about the cost of a call, too. */
-const PER_WORKER = [1, 4]
-
 function casesOf(dimension) {
   return SIZES[dimension]
     .flatMap((size) =>
       PER_WORKER.map((perWorker) => {
-        const cluster = { peers: 2, procedures: 1, [dimension]: size }
-        const inFlight = perWorker * (cluster.peers - 1)
+        const shape = { peers: 2, procedures: 1, [dimension]: size }
         const name = `${size} ${dimension}, ${perWorker} in flight for each worker`
-        return { name, cluster, dimension, size, perWorker, inFlight }
+        return { name, shape, dimension, perWorker }
       }),
     )
     .filter(({ name }) => options.cases?.some((start) => name.startsWith(start)) ?? true)
@@ -71,21 +90,26 @@ function casesOf(dimension) {
 
 /** All sizes take part in each round, each round in another order. */
 async function measureAll(cases) {
-  const measurements = new Map(cases.map(({ name }) => [name, new Map([[OURS, []]])]))
-  const clusters = new Map()
-  for (const { cluster } of cases) {
-    const key = JSON.stringify(cluster)
-    if (!clusters.has(key)) clusters.set(key, await clusterOf(cluster))
-  }
-  const milliseconds = options.seconds * 1000
-  for (let round = -1; round < options.rounds; round++)
-    for (const one of rotated(cases, round + 1)) {
-      const cluster = clusters.get(JSON.stringify(one.cluster))
-      const result = await measure(cluster, { inFlight: one.inFlight, milliseconds, input })
-      // The first round warms up.
-      if (round >= 0) measurements.get(one.name).get(OURS).push(result)
+  const measurements = new Map(cases.map(({ name }) => [name, new Map()]))
+  const arranged = new Map()
+  const runs = []
+  for (const one of cases)
+    for (const contestant of one.dimension === 'peers' ? [OURS, CONTROL] : [OURS]) {
+      const key = JSON.stringify([contestant, one.shape])
+      if (!arranged.has(key)) arranged.set(key, await arrange(contestant, one.shape))
+      const results = []
+      measurements.get(one.name).set(contestant, results)
+      const cluster = arranged.get(key)
+      runs.push({ cluster, inFlight: one.perWorker * cluster.workers, results })
     }
-  for (const cluster of clusters.values()) await cluster.close()
+  const milliseconds = options.seconds * 1000
+  for (let round = 0; round <= options.rounds; round++)
+    for (const { cluster, inFlight, results } of rotated(runs, round)) {
+      const result = await measure(cluster, { inFlight, milliseconds, input })
+      // The first round warms up.
+      if (round > 0) results.push(result)
+    }
+  for (const cluster of arranged.values()) await cluster.close()
   return measurements
 }
 
@@ -94,17 +118,24 @@ function rotated(list, by) {
   return [...list.slice(first), ...list.slice(0, first)]
 }
 
-/** For each dimension by how many percent the CPU time of a call is off the median of all sizes, at most. */
-function deviationsOf(cases, rows) {
+/** What a call costs at each size, to be compared with each other: of peers, in CPU time of the same peers in clusters of two. */
+function costsOf(cases, rows) {
+  const cpu = (name, contestant) =>
+    rows.find((row) => row.case === name && row.contestant === contestant)?.cpuMicrosPerOp
+  return cases.map(({ name, dimension, perWorker }) => ({
+    series: `${dimension}, ${perWorker}`,
+    dimension,
+    cost: cpu(name, OURS) / (cpu(name, CONTROL) ?? 1),
+  }))
+}
+
+/** For each dimension by how many percent the cost of a call is off the median of all sizes, at most. */
+function deviationsOf(costs) {
   const deviations = {}
-  for (const dimension of Object.keys(SIZES)) {
-    const of = PER_WORKER.flatMap((perWorker) => {
-      const costs = cases
-        .filter((one) => one.dimension === dimension && one.perWorker === perWorker)
-        .map(({ name }) => rows.find((row) => row.case === name).cpuMicrosPerOp)
-      return costs.map((cost) => 100 * Math.abs(cost / median(costs) - 1))
-    })
-    if (of.length > 0) deviations[dimension] = Math.max(...of)
+  for (const { series, dimension, cost } of costs) {
+    const middle = median(costs.filter((one) => one.series === series).map((one) => one.cost))
+    const percent = 100 * Math.abs(cost / middle - 1)
+    deviations[dimension] = Math.max(deviations[dimension] ?? 0, percent)
   }
   return deviations
 }
@@ -114,23 +145,22 @@ printHeading(
   'scale: a call from the primary to one of many workers, links in memory, validated on both ends',
   `${options.rounds} interleaved rounds of ${options.seconds} s`,
 )
-const run = { measurements: await measureAll(cases), versions: { [OURS]: ourVersion() } }
+const run = { measurements: await measureAll(cases), versions: {} }
 const result = resultOf('scale', run)
 for (const dimension of Object.keys(SIZES)) {
   console.log(`\n## by the number of ${dimension}`)
   console.log(
     table(
-      [' case', 'ops/s', 'CPU µs/op', 'p50 µs', 'p99 µs'],
+      [' case', 'ops/s', 'CPU µs/op', 'p50 µs', 'p99 µs', 'CPU: ÷ clusters of two'],
       cases
         .filter((one) => one.dimension === dimension)
         .map(({ name }) => {
-          const row = result.rows.find((one) => one.case === name)
-          return [
-            name,
-            ...[row.opsPerSec, row.cpuMicrosPerOp, row.p50Micros, row.p99Micros].map(short),
-          ]
+          const row = result.rows.find((one) => one.case === name && one.contestant === OURS)
+          const { opsPerSec, cpuMicrosPerOp, p50Micros, p99Micros } = row
+          const ratio = result.cpuRatios[`${name}/${CONTROL}`]
+          return [name, ...[opsPerSec, cpuMicrosPerOp, p50Micros, p99Micros, ratio].map(short)]
         }),
     ),
   )
 }
-finish({ ...result, deviations: deviationsOf(cases, result.rows) }, options)
+finish({ ...result, deviations: deviationsOf(costsOf(cases, result.rows)) }, options)

@@ -20,6 +20,7 @@ const WARM_UP_CALLS = 64
  * @property {Case[]} cases
  * @property {string[]} [only] the names of those that take part. Default: all of the folder
  * @property {(contestant: Contestant, load: object) => Promise<object>} [measure] puts the load on it. Default: the contestant itself does
+ * @property {number} [starts] over how many starts its rounds are spread, at most. Default: as many as the options say
  * @property {number} [warmUp] so many times longer than others do these contestants run unmeasured after a start. Default 1
  * @property {string} [compare] what the last columns compare beside the CPU time. Default `opsPerSec`
  *
@@ -48,10 +49,12 @@ async function runGroup(group, run) {
   const cases = chosenCases(group, run)
   if (cases.length === 0) return
   // The same code is up to a third faster or slower from one process to the next: where its memory lies, on which core it lives.
-  for (let start = 0; start < run.starts; start++) {
+  const starts = Math.min(run.starts, group.starts ?? run.starts)
+  const rounds = Math.ceil(run.rounds / starts)
+  for (let start = 0; start < starts; start++) {
     const contestants = await startAll(group, cases, run)
     try {
-      for (const one of cases) await runCase(one, contestants, measureOf(group), run)
+      for (const one of cases) await runCase(one, contestants, measureOf(group), { ...run, rounds })
     } finally {
       await Promise.all(contestants.map((contestant) => contestant.close()))
     }
@@ -113,7 +116,7 @@ async function runCase({ name, times = 1, ...rest }, contestants, measure, run) 
     // A first one is thrown away: this case, too, has to be learnt.
     await measure(contestant, { ...load, milliseconds })
   }
-  for (let round = 0; round < Math.ceil(run.rounds / run.starts); round++)
+  for (let round = 0; round < run.rounds; round++)
     for (const contestant of rotated(contestants, round))
       results.get(contestant.name).push(await measure(contestant, load))
 }

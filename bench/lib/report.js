@@ -95,14 +95,17 @@ export function resultOf(name, { measurements, versions }) {
 /** The end of every benchmark: its targets are printed, and its file is written when one was asked for. Nothing is judged. */
 export function finish(result, { json } = readOptions()) {
   const targets = targetsOf(result)
-  if (targets.length > 0) {
-    console.log('\n## targets (of the whole run on an idle machine of two cores)')
+  const measured = targets.filter(({ state }) => state !== 'not measured')
+  if (measured.length > 0) {
+    console.log('\n## targets (of a whole run, on an idle machine of two cores)')
     console.log(
       table(
         [' target', 'aim', 'measured', ' '],
-        targets.map(({ what, aim, measured, state }) => [what, aim, measured, state]),
+        measured.map(({ what, aim, measured, state }) => [what, aim, measured, state]),
       ),
     )
   }
+  const left = targets.length - measured.length
+  if (left > 0) console.log(`\n${left} more targets, of what this run has not measured`)
   if (json) writeFileSync(json, `${JSON.stringify({ ...result, targets }, null, 2)}\n`)
 }

@@ -3,13 +3,13 @@
 import { short } from './table.js'
 
 const COLUMNS = 2
-const PANEL_WIDTH = 440
+const PANEL_WIDTH = 450
 const GAP = 24
 const TITLE_HEIGHT = 30
 const BAR_HEIGHT = 16
 const BAR_STEP = 22
-const LABEL_WIDTH = 190
-const VALUE_WIDTH = 70
+const LABEL_WIDTH = 215
+const VALUE_WIDTH = 85
 
 const STYLE = `
 text { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #1f2328; }

@@ -28,7 +28,8 @@ const BATCH_FRAMES = 16
 
 /**
  * A link over a socket. Frames that are made together leave together: whenever there are enough of them for a write, and the rest at the end
- * of the turn of the event loop, in `setImmediate`, when every socket that had something to say has been heard.
+ * of the turn of the event loop, in `setImmediate`, when every socket that had something to say has been heard. What answers a read, and is
+ * made while that is handled, leaves at its end: it need not wait for another turn.
  */
 export class SocketLink implements Link {
   readonly #socket: Socket
@@ -45,6 +46,8 @@ export class SocketLink implements Link {
   #events: LinkEvents | undefined
   /** A flush is due. */
   #scheduled = false
+  /** What a read has brought is being handled. */
+  #reading = false
   /** Frames that have come since the last flush. */
   #batch = 0
   /** Bytes of full reads, one right after the other. */
@@ -104,11 +107,14 @@ export class SocketLink implements Link {
       if (!this.#ended) events.frame(frame)
     }
     this.#read = (chunk) => {
+      this.#reading = true
       try {
         this.#reader.push(chunk, deliver)
       } catch (error) {
         this.destroy(this.#reader.blame(error))
       }
+      this.#reading = false
+      if (this.#batch > 0 && !this.#scheduled) this.flush()
       // A read that is not full has taken all there was: this turn's last.
       if (chunk.length < READ_BYTES) this.#taken = 0
       else this.#pace()
@@ -169,7 +175,7 @@ export class SocketLink implements Link {
   #schedule(): void {
     if (this.#blocked) return
     if (++this.#batch >= BATCH_FRAMES) return this.flush()
-    if (this.#scheduled) return
+    if (this.#scheduled || this.#reading) return
     this.#scheduled = true
     setImmediate(this.#flush)
   }

@@ -1,13 +1,14 @@
 // What does a value cost on its way into bytes and back? The codec beside JSON and msgpackr, in
 // interleaved rounds within one process. Bundles the codec from its source: no build is needed.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { readOptions } from './lib/options.js'
-import { median } from './lib/statistics.js'
+import { finish } from './lib/report.js'
+import { median, OURS, ratiosOf } from './lib/statistics.js'
 import { short, table } from './lib/table.js'
 
 const CORE = fileURLToPath(new URL('../packages/core/src/', import.meta.url))
@@ -56,7 +57,7 @@ async function contestants() {
   const { ByteWriter, encodeValue, decodeValue } = await bundledCodec()
   const out = new ByteWriter()
   const clusterwire = {
-    name: 'clusterwire',
+    name: OURS,
     encode(value) {
       out.position = 0
       encodeValue(out, value)
@@ -176,4 +177,27 @@ console.log(
     ]),
   ),
 )
-if (json) writeFileSync(json, `${JSON.stringify({ benchmark: 'codec', rows }, null, 2)}\n`)
+finish(
+  {
+    name: 'codec',
+    node: process.version,
+    cpus: availableParallelism(),
+    rows: rows.map(rowOf),
+    ratios: ratiosOf(rows.map(rowOf)),
+  },
+  { json },
+)
+
+/** An operation is both ways of one value. The process has one thread that works, so that CPU time is time. */
+function rowOf({ encodeNanos, decodeNanos, ...row }) {
+  const nanos = encodeNanos + decodeNanos
+  return {
+    ...row,
+    opsPerSec: 1e9 / nanos,
+    cpuMicrosPerOp: nanos / 1000,
+    p50Micros: null,
+    p99Micros: null,
+    encodeNanos,
+    decodeNanos,
+  }
+}

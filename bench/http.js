@@ -5,28 +5,26 @@ import { sumTo } from './contestants/http/workers/app.js'
 import { runBenchmark } from './lib/benchmark.js'
 import { calibrate } from './lib/http/calibrate.js'
 import { generator, measureHttp } from './lib/http/measure.js'
-import { readOptions } from './lib/options.js'
+import { finish } from './lib/report.js'
 
-const WORKERS = 2
-const perMillisecond = calibrate(sumTo)
-const api = (milliseconds) => `/api/${Math.round(perMillisecond * milliseconds)}`
+const heavyPath = `/api/${Math.round(calibrate(sumTo) * 50)}`
 
 console.log(
-  `Load generator: ${generator}${generator === 'wrk' ? '' : ' (wrk is not on this machine, and would take less CPU)'}; autocannon for article, an open loop of our own for mixed.`,
+  `Load generator: ${generator}${generator === 'wrk' ? '' : ' (wrk is not on this machine, and would take less CPU)'}; an open loop of our own for mixed.`,
 )
 
-const common = { contestants: 'http', workers: WORKERS, measure: measureHttp }
+const common = { contestants: 'http', workers: 2, measure: measureHttp }
 
-await runBenchmark(
-  {
+finish(
+  await runBenchmark({
     name: 'http',
     title: 'the same node:http app, 2 workers or 1 behind a proxy',
     groups: [
-      { ...common, cases: [{ name: 'hello', inFlight: 64, path: '/' }] },
       {
         ...common,
-        // As requests are of 1 MiB, requests per second are MiB per second.
         cases: [
+          { name: 'hello', inFlight: 64, path: '/' },
+          // As requests are of 1 MiB, requests per second are MiB per second.
           { name: 'download 1 MiB', inFlight: 16, path: '/file', notQuick: true },
           { name: 'upload 1 MiB', inFlight: 16, path: '/upload', upload: true, notQuick: true },
         ],
@@ -41,30 +39,13 @@ await runBenchmark(
             tool: 'mixed',
             inFlight: 16,
             path: '/',
-            heavyPath: api(50),
+            heavyPath,
             // 200 a second: fewer than some hundred have no p99.
-            times: 10,
-            notQuick: true,
-          },
-        ],
-      },
-      {
-        ...common,
-        only: ['clusterwire', 'node-cluster', 'node-http'],
-        cases: [
-          {
-            name: 'article, 25 ms of CPU each',
-            tool: 'autocannon',
-            inFlight: 100,
-            path: api(25),
-            // 100 at a time take more than a second for one turn.
-            turns: true,
-            times: 4,
+            times: 8,
             notQuick: true,
           },
         ],
       },
     ],
-  },
-  readOptions(),
+  }),
 )

@@ -1,7 +1,8 @@
 // Runs one benchmark, or all of them: each file beside this one is a benchmark, and a process of its own.
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { USAGE } from './lib/options.js'
 import { buildIfMissing, installIfMissing } from './lib/prepare.js'
@@ -14,6 +15,7 @@ const benchmarks = readdirSync(BENCH)
   .map((file) => file.slice(0, -'.js'.length))
 
 const HELP = `npm run bench                        all benchmarks, one after another
+npm run bench -- --results DIR       the same, each with its result in DIR/NAME.json
 npm run bench -- NAME [options]      one of: ${benchmarks.join(', ')}
 npm run bench -- --list              their names
 
@@ -22,6 +24,7 @@ ${USAGE}
 
 const args = process.argv.slice(2)
 const name = args[0]?.startsWith('-') ? undefined : args.shift()
+const results = takeValueOf('--results')
 const options = args.filter((arg) => arg !== '--no-install')
 
 if (args.includes('--help')) console.log(HELP)
@@ -31,11 +34,20 @@ else if (name === undefined && args.includes('--json')) fail('--json FILE needs 
 else {
   buildIfMissing()
   if (options.length === args.length) installIfMissing()
+  if (results !== undefined) mkdirSync(results, { recursive: true })
   for (const one of name === undefined ? benchmarks : [name]) {
     const file = fileURLToPath(new URL(`${one}.js`, import.meta.url))
-    const { status } = spawnSync(process.execPath, [file, ...options], { stdio: 'inherit' })
+    const json = results === undefined ? [] : ['--json', path.join(results, `${one}.json`)]
+    const command = [file, ...options, ...json]
+    const { status } = spawnSync(process.execPath, command, { stdio: 'inherit' })
     if (status !== 0) process.exitCode = 1
   }
+}
+
+/** Takes an option and its value out of the arguments: what is left goes to the benchmarks. */
+function takeValueOf(option) {
+  const at = args.indexOf(option)
+  return at < 0 ? undefined : args.splice(at, 2)[1]
 }
 
 function fail(message) {

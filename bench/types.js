@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { readOptions } from './lib/options.js'
+import { finish } from './lib/report.js'
 import { median, ratiosOf, spread } from './lib/statistics.js'
 import { short, table } from './lib/table.js'
 import { ourVersion } from './lib/versions.js'
@@ -225,8 +226,8 @@ console.log(
   ),
 )
 
-if (json) {
-  const result = {
+finish(
+  {
     name: 'types',
     node: process.version,
     cpus: availableParallelism(),
@@ -236,6 +237,6 @@ if (json) {
     versions: { clusterwire: ourVersion() },
     rounds: Object.fromEntries(written.map((one) => [`${one.case}/${one.contestant}`, one.rounds])),
     sizes,
-  }
-  writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`)
-}
+  },
+  { json },
+)

@@ -65,6 +65,7 @@ const packages = {
         'cluster/clock.ts',
         'cluster/process.ts',
         'cluster/exit.ts',
+        'cluster/shape.ts',
         'cluster/vitals.ts',
         'cluster/restarts.ts',
         'cluster/recycle.ts',

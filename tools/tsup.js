@@ -12,6 +12,8 @@ export const packageBuild = (entry) =>
     target: 'node20',
     splitting: true,
     sourcemap: true,
+    // Small dependencies become part of the code: to find and load each of them takes a process some milliseconds of its start.
+    noExternal: ['eventemitter3', 'nanoid'],
     clean: process.env.BUILD !== 'types',
     silent: true,
     dts: process.env.BUILD === 'types' && {

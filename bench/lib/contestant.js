@@ -5,16 +5,20 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 const DRIVER = fileURLToPath(new URL('./driver.js', import.meta.url))
-/** What a contestant may take to start, and then to end by itself before it is killed, in milliseconds. */
+/** What a contestant may take beyond the time of a measurement, and to end by itself, before it is killed; in milliseconds. */
 const GRACE = 10_000
+/** As much more for each of its workers: a busy machine may take long to start many. */
+const GRACE_PER_WORKER = 2_000
 
 export class Contestant {
   #process
   #ended
+  #grace
 
   /** @param execArgv options of Node for its primary and, as they inherit them, for its workers */
   constructor(file, workers, execArgv = []) {
     this.file = file
+    this.#grace = GRACE + workers * GRACE_PER_WORKER
     this.#process = fork(DRIVER, [file, String(workers)], {
       execArgv,
       // What a contestant logs is not part of our output.
@@ -40,7 +44,7 @@ export class Contestant {
   async close() {
     if (!this.#process.connected) return
     await this.#ask('close').catch((error) => console.error(error.message))
-    const kill = setTimeout(() => this.#process.kill('SIGKILL'), GRACE)
+    const kill = setTimeout(() => this.#process.kill('SIGKILL'), this.#grace)
     await this.#ended
     clearTimeout(kill)
   }
@@ -49,7 +53,7 @@ export class Contestant {
   async #ask(command, load) {
     const kill = setTimeout(
       () => this.#process.kill('SIGKILL'),
-      GRACE + 4 * (load?.milliseconds ?? 0),
+      this.#grace + 4 * (load?.milliseconds ?? 0),
     )
     this.#process.send({ command, load })
     const [answer] = await Promise.race([once(this.#process, 'message'), this.#ended])

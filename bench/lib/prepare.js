@@ -11,7 +11,7 @@ const BENCH = path.join(ROOT, 'bench')
 /** Builds our packages if they have not been built. */
 export function buildIfMissing() {
   const core = path.join(ROOT, 'packages/core')
-  if (!existsSync(path.join(core, 'dist/index.js'))) {
+  if (!['index.js', 'index.d.ts'].every((file) => existsSync(path.join(core, 'dist', file)))) {
     console.log('The packages are not built: npm run build')
     run('npm', ['run', '--silent', 'build', '--', '--filter=./packages/*'], ROOT)
   } else if (newest(path.join(core, 'src')) > newest(path.join(core, 'dist'))) {

@@ -13,7 +13,11 @@ export function median(values) {
 /** One row of the result: the median of each figure over the rounds. */
 export function rowOf(contestant, name, rounds) {
   const row = { contestant, case: name }
-  for (const field of FIELDS) row[field] = round(median(rounds.map((one) => one[field])))
+  for (const field of FIELDS) {
+    const values = rounds.map((one) => one[field])
+    // Not everything has a latency.
+    row[field] = values.includes(null) ? null : round(median(values))
+  }
   return row
 }
 

@@ -1,9 +1,9 @@
 // What the primary and its workers say to each other about themselves, as two contracts like any other.
 
-import { z } from 'zod'
 import { type Contract, contract, MAX_TIMEOUT, type Procedure, procedure } from '../contract.js'
 import type { Schema } from '../schema.js'
 import type { PeerData } from '../stats.js'
+import { shape, unchecked } from './shape.js'
 import { type Vitals, vitalsSchema } from './vitals.js'
 
 /** Served by the primary. */
@@ -17,7 +17,7 @@ export const primaryControl: Contract<{
   /** The calling worker is to finish and end, and another to take its place. */
   retire: procedure(),
   /** An error that nothing caught is about to end the calling worker. */
-  failing: procedure({ input: z.object({ error: z.string() }) }),
+  failing: procedure({ input: shape({ error: 'string' }) }),
 })
 
 /** Served by every worker. */
@@ -31,11 +31,11 @@ export const workerControl: Contract<{
 }> = contract('clusterwire.worker', {
   /** Run the drain hooks and finish what is running. Answered when that is done, or the grace is over. */
   drain: procedure({
-    input: z.object({ graceMs: z.number().positive() }),
-    output: z.object({ done: z.boolean() }),
+    input: shape({ graceMs: 'number' }),
+    output: shape({ done: 'boolean' }),
   }),
   /** Answered as soon as the event loop gets to it: that is what it is asked for. */
   beat: procedure({ output: vitalsSchema, timeout: MAX_TIMEOUT }),
   /** What it has done since its start. */
-  stats: procedure({ output: z.custom<PeerData>(), timeout: 5_000 }),
+  stats: procedure({ output: unchecked<PeerData>(), timeout: 5_000 }),
 })

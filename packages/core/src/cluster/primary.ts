@@ -2,7 +2,7 @@
 
 import cluster from 'node:cluster'
 import { EventEmitter } from 'eventemitter3'
-import { nanoid } from 'nanoid'
+import { nanoid } from 'nanoid/non-secure'
 import { ClusterPeer } from '../cluster-peer.js'
 import { InvalidOptionError, NotPrimaryError, NoWorkerError, WorkerBootError } from '../errors.js'
 import { Peer } from '../peer.js'

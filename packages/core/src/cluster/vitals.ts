@@ -1,7 +1,8 @@
 // What a worker says about itself with every heartbeat.
 
 import { type EventLoopUtilization, performance } from 'node:perf_hooks'
-import { z } from 'zod'
+import type { Schema } from '../schema.js'
+import { shape } from './shape.js'
 
 /** A worker's own numbers. */
 export interface Vitals {
@@ -17,12 +18,12 @@ export interface Vitals {
   readonly abandoned: number
 }
 
-export const vitalsSchema: z.ZodObject<{ readonly [K in keyof Vitals]: z.ZodNumber }> = z.object({
-  rss: z.number(),
-  utilization: z.number(),
-  handled: z.number(),
-  serving: z.number(),
-  abandoned: z.number(),
+export const vitalsSchema: Schema<Vitals> = shape({
+  rss: 'number',
+  utilization: 'number',
+  handled: 'number',
+  serving: 'number',
+  abandoned: 'number',
 })
 
 /** What a process measures of itself; each time since the last. */

@@ -4,28 +4,9 @@
 // writes a number and the last request that it has sent; the watchdog answers with that number and what it has taken back of them.
 
 import type { Socket } from 'node:net'
-import { z } from 'zod'
 import { systemClock } from './clock.js'
+import { isOfType } from './shape.js'
 import { type Recalled, recallBits } from './turnstile.js'
-
-const stackFrame = z.object({
-  functionName: z.string(),
-  file: z.string(),
-  line: z.number(),
-  column: z.number(),
-})
-
-const report = z.discriminatedUnion('state', [
-  z.object({ state: z.literal('responsive') }),
-  z.object({ state: z.literal('running'), stack: z.array(stackFrame) }),
-  z.object({ state: z.literal('native') }),
-  z.object({ state: z.literal('debugged') }),
-])
-const recalled = z.object({ begun: z.number(), upTo: z.number() }).nullable()
-const answer = z.union([
-  z.object({ id: z.number(), report }),
-  z.object({ id: z.number(), recalled }),
-])
 
 /** One call on a stack, of the JavaScript that runs: source maps are not applied. */
 export interface StackFrame {
@@ -60,6 +41,9 @@ export type MainThreadReport =
 
 /** Milliseconds to wait for a report: the watchdog's own limits add up to 2000, the rest is for a busy machine. */
 const REPORT_WITHIN = 2_500
+
+/** What a watchdog says of a main thread that runs no JavaScript. */
+const STATES: ReadonlySet<string> = new Set(['responsive', 'native', 'debugged'])
 
 /** Characters that one report may have, which fifty frames never reach. */
 const MAX_LINE = 256 * 1_024
@@ -124,12 +108,11 @@ export class WatchdogLine {
     this.#unread = lines.pop() as string
     try {
       for (const line of lines) {
-        const message = answer.parse(JSON.parse(line))
-        const { id } = message
+        const answer = readAnswer(JSON.parse(line))
         // A late report is about the past.
-        if ('report' in message) this.#waiting.get(id)?.(message.report)
-        else this.#recalling.get(id)?.(message.recalled ?? undefined)
-        this.#recalling.delete(id)
+        if ('report' in answer) this.#waiting.get(answer.id)?.(answer.report)
+        else this.#recalling.get(answer.id)?.(answer.recalled)
+        this.#recalling.delete(answer.id)
       }
       if (this.#unread.length > MAX_LINE) throw new RangeError('too long for a report')
     } catch {
@@ -137,4 +120,41 @@ export class WatchdogLine {
       this.#socket.destroy()
     }
   }
+}
+
+type Answer =
+  | { readonly id: number; readonly report: MainThreadReport }
+  | { readonly id: number; readonly recalled: Recalled | undefined }
+
+/** @throws TypeError when no watchdog says such a thing */
+function readAnswer(value: unknown): Answer {
+  const { id, report, recalled } = Object(value) as Record<string, unknown>
+  if (isOfType(id, 'number') && isReport(report)) return { id, report }
+  if (isOfType(id, 'number') && recalled === null) return { id, recalled: undefined }
+  if (isOfType(id, 'number') && isRecalled(recalled)) return { id, recalled }
+  throw new TypeError('not an answer of a watchdog')
+}
+
+function isReport(value: unknown): value is MainThreadReport {
+  const { state, stack } = Object(value) as { state: string; stack: unknown }
+  return state === 'running' ? isStack(stack) : STATES.has(state)
+}
+
+function isRecalled(value: unknown): value is Recalled {
+  const { begun, upTo } = Object(value) as Recalled
+  return isOfType(begun, 'number') && isOfType(upTo, 'number')
+}
+
+function isStack(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isFrame)
+}
+
+function isFrame(value: unknown): boolean {
+  const { functionName, file, line, column } = Object(value) as StackFrame
+  return (
+    isOfType(functionName, 'string') &&
+    isOfType(file, 'string') &&
+    isOfType(line, 'number') &&
+    isOfType(column, 'number')
+  )
 }

@@ -2,7 +2,7 @@
 
 import cluster from 'node:cluster'
 import { inspect } from 'node:util'
-import { nanoid } from 'nanoid'
+import { nanoid } from 'nanoid/non-secure'
 import { Clients } from '../client.js'
 import { ClusterPeer } from '../cluster-peer.js'
 import { DrainingError, InvalidOptionError, NotInClusterError } from '../errors.js'

@@ -1,6 +1,6 @@
 // A whole cluster inside one process, without forking: for tests of code that uses Clusterwire, and for its own.
 
-import { nanoid } from 'nanoid'
+import { nanoid } from 'nanoid/non-secure'
 import { Clients } from '../client.js'
 import { systemClock } from '../cluster/clock.js'
 import { primaryControl } from '../cluster/control.js'
@@ -24,6 +24,8 @@ export interface MeshOptions {
   readonly createLinks?: () =>
     | readonly [primary: Link, worker: Link]
     | Promise<readonly [Link, Link]>
+  /** Whether the error of a failed call shows the line that made the call. It costs some microseconds with every call. Default `true` */
+  readonly callSites?: boolean
   /** Gets what subscribers throw when no publisher waits. Default: collects it in `mesh.errors` */
   readonly onError?: (error: unknown, where: string) => void
 }
@@ -125,7 +127,7 @@ export class MemoryMesh {
           id: nanoid(),
           number: 0,
           clock: this.#clock,
-          callSites: true,
+          callSites: this.#callSites,
           scopes: createScopes(),
           channels: createChannels(),
           linkTo,
@@ -152,7 +154,7 @@ export class MemoryMesh {
       link: far,
       hello: { id: nanoid(), pid: 0 },
       clock: this.#clock,
-      callSites: true,
+      callSites: this.#callSites,
       scopes: createScopes(),
       channels: createChannels(),
       onLost: () => {},
@@ -166,6 +168,10 @@ export class MemoryMesh {
   async close(): Promise<void> {
     for (const worker of this.workers) worker.kill()
     this.primary.peer.close('the mesh was closed')
+  }
+
+  get #callSites(): boolean {
+    return this.#options.callSites ?? true
   }
 
   get #clock(): Clock {

@@ -32,7 +32,8 @@ export type OpenConnection = { readonly fd: number } | { readonly handle: object
 
 /**
  * A link over a socket. Frames that are made together leave together: whenever there are enough of them for a write, and the rest at the end
- * of the turn of the event loop, in `setImmediate`, when every socket that had something to say has been heard.
+ * of the turn of the event loop, in `setImmediate`, when every socket that had something to say has been heard. What answers a read, and is
+ * made while that is handled, leaves at its end: it need not wait for another turn.
  */
 export class SocketLink implements Link {
   readonly #socket: Socket
@@ -52,6 +53,8 @@ export class SocketLink implements Link {
   }
   /** A flush is due. */
   #scheduled = false
+  /** What a read has brought is being handled. */
+  #reading = false
   /** Frames that have come since the last flush. */
   #batch = 0
   /** How many make a write. */
@@ -158,12 +161,18 @@ export class SocketLink implements Link {
     this.#end()
   }
 
+  /** What is made while a read is handled leaves at its end: nothing else will be made before the next one. */
   #read(take: () => void): void {
+    this.#reading = true
     try {
       take()
     } catch (error) {
       this.destroy(this.#reader.blame(error))
     }
+    this.#reading = false
+    if (this.#scheduled) return
+    this.#batchLimit = BATCH_FRAMES
+    if (this.#batch > 0) this.flush()
   }
 
   /** Lets the other sockets have their turn after so many bytes. A read that is not full has taken all there was: this turn's last. */
@@ -199,7 +208,7 @@ export class SocketLink implements Link {
 
   #schedule(): void {
     if (this.#blocked) return
-    if (!this.#scheduled) {
+    if (!this.#scheduled && !this.#reading) {
       this.#scheduled = true
       setImmediate(this.#flush)
     }

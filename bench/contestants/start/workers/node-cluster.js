@@ -1,0 +1,2 @@
+if (process.argv[2] === 'app') await import('./app.js')
+process.send('ready')

@@ -17,6 +17,7 @@ const packages = {
       [
         'abort.ts',
         'late-value.ts',
+        'thenable.ts',
         'thrown.ts',
         'failure.ts',
         'pending.ts',

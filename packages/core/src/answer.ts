@@ -25,6 +25,7 @@ import type { ErrorMakers, HandlerContext, Meta, PeerInfo } from './infer.js'
 import { Limiter } from './limiter.js'
 import type { Peer } from './peer.js'
 import type { Tally } from './stats.js'
+import { isThenable } from './thenable.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 import { type Refuse, refuseRequest, refuseResponse, validate } from './validate.js'
 
@@ -311,8 +312,4 @@ function unsendable(procedure: string, cause: unknown): InvalidResponseError {
     cause,
     issues: [{ message }],
   })
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

@@ -59,13 +59,17 @@ export class StreamAnswer extends Answer<Named<Stream>> {
     { outbox }: StreamContext,
   ): Promise<boolean> {
     const { output, name } = this.member
-    const check = async (value: unknown) => {
+    const refuse = refuseResponse(name)
+    const unfit = (error: unknown) => {
+      throw new Unfit(error)
+    }
+    const check = (value: unknown) => {
+      if (output === undefined) return undefined
       try {
-        return output === undefined
-          ? undefined
-          : await validate(output, value, refuseResponse(name))
+        const valid = validate(output, value, refuse)
+        return valid instanceof Promise ? valid.catch(unfit) : valid
       } catch (error) {
-        throw new Unfit(error)
+        return unfit(error)
       }
     }
     if (isMany(result)) return outbox.send(result, check)

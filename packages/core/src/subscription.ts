@@ -3,6 +3,7 @@
 import { InvalidOptionError, OverloadedError } from './errors.js'
 import type { Delivery, Overflow, SubscribeOptions } from './infer.js'
 import { LateValue } from './late-value.js'
+import { isThenable } from './thenable.js'
 
 /** Gets a topic's values. While the promise that it returns is pending, the next ones wait. */
 export type Subscriber = (value: unknown, delivery: Delivery) => unknown
@@ -90,7 +91,7 @@ export class SubscriberQueue {
   /** @throws what the subscriber throws at once */
   #run(value: unknown, delivery: Delivery): Promise<void> | undefined {
     const result = this.#subscriber(value, delivery)
-    if (!isThenable(result)) return undefined
+    if (!isThenable<void>(result)) return undefined
     this.#busy = true
     return Promise.resolve(result).finally(() => this.#next())
   }
@@ -149,11 +150,6 @@ export class SubscriberQueue {
     for (const { reject } of rest) reject(error)
     this.#disconnect(error)
   }
-}
-
-/** Promises, and what behaves like one: a query builder runs only when it is waited for. */
-function isThenable(value: unknown): value is PromiseLike<void> {
-  return typeof (value as PromiseLike<void> | null | undefined)?.then === 'function'
 }
 
 interface Reader {

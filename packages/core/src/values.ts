@@ -4,6 +4,7 @@ import type { Exchange } from './exchange.js'
 import { Flag, type Frame } from './frames.js'
 import { type AnySchema, isBytes } from './schema.js'
 import { PIECE_BYTES } from './streams.js'
+import { isThenable } from './thenable.js'
 import type { ByteWriter } from './transports/bytes.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 
@@ -162,14 +163,17 @@ export class Outbox {
     }
     try {
       for (;;) {
-        const { value, done } = await values.next()
+        // Waiting for what is there would cost a turn of the microtask queue for each value.
+        const step = values.next()
+        const { value, done } = isThenable(step) ? await step : step
         if (done === true) {
           this.#closeSource = undefined // It has closed by itself.
           return !this.#exchange.over
         }
         if (this.#exchange.over) return false
         const prepared = prepare(value)
-        await this.put(prepared instanceof Promise ? await prepared : prepared)
+        const room = this.put(prepared instanceof Promise ? await prepared : prepared)
+        if (room !== undefined) await room
         if (this.#exchange.over) return false
       }
     } finally {
@@ -180,11 +184,17 @@ export class Outbox {
   /**
    * Sends one value, when there is credit.
    *
+   * @returns what to wait for; undefined when it is sent already
    * @throws Unfit when it can't be sent
    */
-  async put(value: unknown): Promise<void> {
+  put(value: unknown): Promise<void> | undefined {
     if (this.#raw) return this.#putBytes(value as Uint8Array)
-    if (!this.#exchange.writable) await this.#room()
+    if (!this.#exchange.writable) return this.#room().then(() => this.#write(value))
+    this.#write(value)
+    return undefined
+  }
+
+  #write(value: unknown): void {
     try {
       this.#exchange.write(encodeValue, value)
     } catch (error) {

@@ -187,6 +187,19 @@ describe('what cannot finish in time', () => {
     expect((await early.answer).status).toBe(504)
     for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
   })
+
+  it('how fast an earlier line moved says nothing of a new one', async () => {
+    const { front, come, finish } = await startSlow()
+    const answers: Promise<Answer>[] = []
+    for (let i = 0; i < 16; i++) answers.push((await come()).answer)
+    for (let i = 0; i < 15; i++) await finish(i)
+    expect(front.stats()).toMatchObject({ active: 1, waiting: 0 })
+    const hasty = await come({ 'x-timeout': '900' })
+    expect(front.stats()).toMatchObject({ active: 2, waiting: 1, refused: 0 })
+    await finish(15)
+    for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
+    expect((await hasty.answer).status).toBe(504)
+  })
 })
 
 describe('uploads', () => {

@@ -63,6 +63,10 @@ export class Http2Forward extends Forward implements ResponseParts {
     return this.#answering
   }
 
+  protected override get gone(): boolean {
+    return this.#req.stream.destroyed
+  }
+
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
     const { bytes, body, end } = frame
     const piece = { bytes, start: body + 1, end }

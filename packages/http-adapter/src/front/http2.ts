@@ -158,8 +158,10 @@ function asHttp1(req: Http2ServerRequest): IncomingMessage {
   return req as unknown as IncomingMessage
 }
 
-function flagsOf({ headers: { expect } }: Http2ServerRequest): number {
+function flagsOf({ headers: { expect }, stream }: Http2ServerRequest): number {
   if (expect === undefined) return 0
+  // A server without a listener for `checkContinue` has said it already.
+  if ((stream.sentInfoHeaders ?? []).length > 0) return 0
   return expect === '100-continue' ? RequestFlag.awaitsContinue : RequestFlag.expects
 }
 

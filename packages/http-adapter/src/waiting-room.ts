@@ -134,11 +134,11 @@ export class WaitingRoom {
    */
   add(waiting: Waiting, progress: Progress, claim: Claim): 'waits' | 'full' | 'late' {
     this.#blocked = progress === 'blocked'
+    if (this.#places.size === 0) this.#pace.start()
     if (this.expectedWait(claim.priority) > claim.time) return 'late'
     if (!this.#makeRoom(claim)) return 'full'
     const { bytes, priority } = claim
     const level = this.#levelOf(priority)
-    if (this.#places.size === 0) this.#pace.start()
     this.#places.set(waiting, { level, bytes, deadline: this.#clock.now() + this.#timeout })
     level.waiting.add(waiting)
     level.bytes += bytes

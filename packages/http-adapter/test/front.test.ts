@@ -317,6 +317,20 @@ it('close: what is not done when the grace is over is ended', async () => {
   await until(() => front.stats().active === 0)
 })
 
+it('close: what is cut when the grace is over does not look complete, even where the end of the connection would be its end', async () => {
+  const { port, front } = await startCluster(() => (_req, res) => void res.write('for ever'), {
+    grace: 20,
+  })
+  const socket = await open(port)
+  const failed = new Promise((resolve) => socket.once('error', resolve))
+  const ended = new Promise((resolve) => socket.once('end', () => resolve('ended')))
+  const begun = new Promise((resolve) => socket.once('data', resolve))
+  socket.write('GET / HTTP/1.0\r\n\r\n')
+  await begun
+  await front.close()
+  expect(await Promise.race([failed, ended])).toMatchObject({ code: 'ECONNRESET' })
+})
+
 it('close: a connection by which nothing has come is closed at once, one with a request is not', async () => {
   let finish = () => {}
   const { port, front } = await startCluster(

@@ -469,3 +469,22 @@ it('HTTP/2 without TLS', async () => {
   onTestFinished(() => session.destroy())
   expect((await send(session)).body).toBe('false')
 })
+
+it('a server that has said 100 Continue by itself: the client hears it once', async () => {
+  const { front } = await startCluster(
+    () => (req, res) => void req.resume().on('end', () => res.end('done')),
+  )
+  const server = createServer(front.request)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  onTestFinished(() => {
+    session.destroy()
+    server.close()
+  })
+  const { interim, body } = await send(
+    session,
+    { ':method': 'POST', expect: '100-continue' },
+    'order',
+  )
+  expect({ interim, body }).toEqual({ interim: ['100 '], body: 'done' })
+})

@@ -1,10 +1,13 @@
 // The queue: who waits, who goes first, and who is refused at once.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { connect } from 'node:http2'
+import { connect as tlsConnect } from 'node:tls'
 import { createMemoryMesh, settle, TestClock } from '@clusterwire/core/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type FrontOptions, httpFront } from '../src/index.js'
 import { type Answer, call } from './support/client.js'
 import { type MakeApp, serve, startCluster } from './support/cluster.js'
+import { startHttp2 } from './support/http2.js'
 import { open, until } from './support/raw.js'
 
 const busy = { workers: 1, concurrency: 1 } as const
@@ -186,6 +189,52 @@ describe('what cannot finish in time', () => {
     expect((await inTime.answer).status).toBe(200)
     expect((await early.answer).status).toBe(504)
     for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
+  })
+
+  it('how fast an earlier line moved says nothing of a new one', async () => {
+    const { front, come, finish } = await startSlow()
+    const answers: Promise<Answer>[] = []
+    for (let i = 0; i < 16; i++) answers.push((await come()).answer)
+    for (let i = 0; i < 15; i++) await finish(i)
+    expect(front.stats()).toMatchObject({ active: 1, waiting: 0 })
+    const hasty = await come({ 'x-timeout': '900' })
+    expect(front.stats()).toMatchObject({ active: 2, waiting: 1, refused: 0 })
+    await finish(15)
+    for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
+    expect((await hasty.answer).status).toBe(504)
+  })
+})
+
+describe('a client that goes away', () => {
+  it('none of what it has pipelined reaches a worker any more, though its going frees a place', async () => {
+    const { port, front, come, finishAll } = await startBusy({ concurrency: 2 })
+    const socket = await open(port)
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    socket.write(['/running', '/a', '/b', '/c'].map(get).join(''))
+    await until(() => front.stats().waiting === 3)
+    await come('/other')
+    socket.destroy()
+    await until(() => front.stats().abandoned === 4)
+    expect(await finishAll()).toEqual(['/first', '/running', '/other'])
+    expect(front.stats().workers).toMatchObject([{ requests: 3 }])
+  })
+
+  it('nor does any of the streams of its HTTP/2 session', async () => {
+    const { held, app } = holding()
+    const { own, front } = await startHttp2(app as () => RequestListener, busy)
+    const socket = tlsConnect({
+      ...{ port: own, host: '127.0.0.1' },
+      ...{ rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+    })
+    const session = connect(`https://127.0.0.1:${own}`, { createConnection: () => socket })
+    session.on('error', () => {})
+    for (const path of ['/running', '/a', '/b', '/c'])
+      session.request({ ':path': path }).on('error', () => {})
+    await until(() => front.stats().waiting === 3)
+    socket.destroy()
+    await until(() => front.stats().abandoned === 4)
+    expect(front.stats()).toMatchObject({ active: 0, workers: [{ requests: 1 }] })
+    expect(held.map(({ url }) => url)).toEqual(['/running'])
   })
 })
 

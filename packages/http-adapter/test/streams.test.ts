@@ -1,7 +1,8 @@
 // Bodies in both directions: as fast as the slower side, never faster, and at once.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { Duplex } from 'node:stream'
 import { expect, it, onTestFinished } from 'vitest'
 import { startCluster } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
@@ -10,6 +11,25 @@ const MiB = 1024 * 1024
 
 /** A megabyte that says where it belongs. */
 const block = (index: number) => Buffer.alloc(MiB, `${index};`)
+
+/** A connection in memory: what is written to one end is read from the other, as it is. */
+function pair(): { near: Duplex; far: Duplex } {
+  const end = (other: () => Duplex) =>
+    new Duplex({
+      read() {},
+      write(chunk: Buffer, _encoding, done) {
+        other().push(chunk)
+        done()
+      },
+      final(done) {
+        other().push(null)
+        done()
+      },
+    })
+  const near = end(() => far)
+  const far: Duplex = end(() => near)
+  return { near, far }
+}
 
 /** Resolves when a count has not changed for a while: then whoever counts is waiting. */
 async function settled(count: () => number): Promise<number> {
@@ -39,6 +59,27 @@ it('a client that does not read stops the app; when it reads on, it gets everyth
   const all = Buffer.concat(chunks)
   const body = all.subarray(all.indexOf('\r\n\r\n') + 4)
   expect(body.length).toBe(blocks * MiB)
+  for (let i = 0; i < blocks; i++)
+    expect(body.subarray(i * MiB, (i + 1) * MiB).equals(block(i))).toBe(true)
+})
+
+it('a connection that is no socket of the system’s gets bytes that stay what they are', async () => {
+  const blocks = 4
+  const { front } = await startCluster(() => async (_req, res) => {
+    for (let i = 0; i < blocks; i++)
+      if (!res.write(block(i))) await new Promise((resolve) => res.once('drain', resolve))
+    res.end()
+  })
+  const server = createServer(front.request)
+  const { near, far } = pair()
+  onTestFinished(() => void near.destroy())
+  server.emit('connection', far)
+  const chunks: Buffer[] = []
+  near.on('data', (chunk: Buffer) => chunks.push(chunk))
+  near.write('GET / HTTP/1.0\r\n\r\n')
+  await new Promise((resolve) => near.once('end', resolve))
+  const all = Buffer.concat(chunks)
+  const body = all.subarray(all.indexOf('\r\n\r\n') + 4)
   for (let i = 0; i < blocks; i++)
     expect(body.subarray(i * MiB, (i + 1) * MiB).equals(block(i))).toBe(true)
 })

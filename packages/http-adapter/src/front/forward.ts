@@ -84,6 +84,14 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   /** Answers instead of a worker. `uploading`: the client may be in the middle of sending a body that nobody wants. */
   protected abstract answer(refusal: Refusal, uploading: boolean): void
 
+  /**
+   * Whether the client is gone, told or not: of what ends with one connection, each hears of it in its turn, and the first must not make
+   * room for the next.
+   */
+  protected get gone(): boolean {
+    return this.req.socket.destroyed
+  }
+
   /** Whether its time is limited only until the response begins. */
   protected get lasts(): boolean {
     return false
@@ -113,6 +121,10 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   }
 
   proceed(): Progress {
+    if (this.gone) {
+      this.abandon()
+      return 'left'
+    }
     const chosen = this.#choose()
     if (typeof chosen === 'string') return chosen
     if (this.desk.room.size > 0) this.desk.room.delete(this)

@@ -63,6 +63,10 @@ export class Http2Forward extends Forward implements ResponseParts {
     return this.#answering
   }
 
+  protected override get gone(): boolean {
+    return this.#req.stream.destroyed
+  }
+
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
     const { bytes, body, end } = frame
     const piece = { bytes, start: body + 1, end }
@@ -154,8 +158,10 @@ function asHttp1(req: Http2ServerRequest): IncomingMessage {
   return req as unknown as IncomingMessage
 }
 
-function flagsOf({ headers: { expect } }: Http2ServerRequest): number {
+function flagsOf({ headers: { expect }, stream }: Http2ServerRequest): number {
   if (expect === undefined) return 0
+  // A server without a listener for `checkContinue` has said it already.
+  if ((stream.sentInfoHeaders ?? []).length > 0) return 0
   return expect === '100-continue' ? RequestFlag.awaitsContinue : RequestFlag.expects
 }
 

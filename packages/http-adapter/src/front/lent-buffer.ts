@@ -9,7 +9,7 @@ export const LENT_BYTES: number = PIECE_BYTES
 /** How many are kept for later: more are in use only while many clients are slow. */
 const KEPT = 32
 
-/** A buffer that is to be given back when the socket has written it. One that is not, because the connection ended, is no loss. */
+/** A buffer that is to be given back when the system's socket has written it. One that is not, because the connection ended, is no loss. */
 export interface LentBuffer {
   readonly buffer: Buffer
   readonly giveBack: () => void

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { ListenError } from '../errors.js'
 import type { UpgradeListener } from '../upgrade.js'
+import { resetSocket } from './relay.js'
 
 /** Who answers. */
 export interface Listeners {
@@ -75,9 +76,9 @@ export class OwnServer {
     await closed
   }
 
-  /** Closes every connection, whatever is on it. */
+  /** Closes every connection, whatever is on it, so that nobody can take that for complete. */
   cut(): void {
     // Node's own closeAllConnections() knows nothing of those that were upgraded.
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.#sockets) resetSocket(socket)
   }
 }

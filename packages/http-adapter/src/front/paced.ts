@@ -16,19 +16,22 @@ const WORTH_LENDING = 4096
 /** Writes, and gives the worker credit for what there was room for. */
 export class PacedWriter {
   readonly #out: Outlet
+  readonly #lends: boolean
   #exchange: OutgoingExchange | undefined
   /** What the client has not made room for; the worker is not given credit for it meanwhile. */
   #owed = 0
 
-  constructor(out: Outlet) {
+  /** @param lends whether it is done with a buffer when it says that it has written it. Default: nobody knows */
+  constructor(out: Outlet, lends = false) {
     this.#out = out
+    this.#lends = lends
   }
 
   /** Passes on the bytes of a frame, from `start` on. */
   pass(exchange: OutgoingExchange, frame: Frame, start: number): void {
     const { bytes, end } = frame
     const size = end - start
-    if (size < WORTH_LENDING || size > LENT_BYTES || frame.owned)
+    if (!this.#lends || size < WORTH_LENDING || size > LENT_BYTES || frame.owned)
       return this.write(bytesOf(frame, start), exchange, dataBytes(frame))
     const { buffer, giveBack } = borrow()
     bytes.copy(buffer, 0, start, end)

@@ -1,7 +1,7 @@
 // A rendered response on its way to the client: whole, or piece by piece as fast as the client takes it.
 
-import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { beginRendered, endRendered, setLast } from '../node-internals.js'
 import { type Amendment, amend } from './head.js'
@@ -44,7 +44,7 @@ export class RelayedStream {
   /** @param first the first piece, which begins with the head */
   constructor(res: ServerResponse, first: string, amendment: Amendment) {
     this.#res = res
-    this.#writer = new PacedWriter(res)
+    this.#writer = new PacedWriter(res, goesToTheSystem(res))
     beginRendered(res, first)
     this.#first = Buffer.from(amend(first, amendment), 'latin1')
   }
@@ -63,6 +63,14 @@ export class RelayedStream {
     if (rest.start < rest.end) this.#res.end(copyOf(rest))
     else this.#res.end()
   }
+}
+
+/**
+ * Whether what a response writes goes to the system, or to TLS, which copies it. Any other stream, or whoever has put himself in the place of
+ * `write`, may keep what he is given.
+ */
+function goesToTheSystem(res: ServerResponse): boolean {
+  return res.req.socket instanceof Socket && res.write === ServerResponse.prototype.write
 }
 
 /** A frame's bytes are the transport's: Node may keep what it is given for as long as the client is slow. */

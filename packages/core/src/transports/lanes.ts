@@ -11,6 +11,14 @@ const CONGESTED_BYTES = 256 * 1024
 /** With so little of it left, streams go on. */
 const CLEAR_BYTES = 128 * 1024
 
+/** Who waits until what there is has left. */
+interface Departure {
+  readonly tell: () => void
+  /** What the lanes' `out` has to be by then. */
+  readonly swift: number
+  readonly bulk: number
+}
+
 /** Outgoing frames. A call or a cancellation never waits behind another exchange's stream. */
 export class Lanes {
   readonly swift: FrameBuffer
@@ -18,6 +26,7 @@ export class Lanes {
   #current: FrameBuffer
   /** Those who wait for room. */
   #senders: Sender[] = []
+  #departures: Departure[] = []
 
   constructor(limit?: number) {
     this.swift = new FrameBuffer(limit)
@@ -38,6 +47,26 @@ export class Lanes {
     this.#senders.push(sender)
   }
 
+  /**
+   * Tells when all that waits now has left, whatever comes behind it: streams may go on and on. `withData`: stream data, too; otherwise only
+   * what overtakes it.
+   */
+  whenOut(tell: () => void, withData: boolean): void {
+    const { bulk, swift } = this
+    this.#departures.push({ tell, swift: swift.end, bulk: withData ? bulk.end : bulk.out })
+  }
+
+  /** Some frames have left: tells those who wait for that. */
+  tellDepartures(): void {
+    if (this.#departures.length === 0) return
+    const { bulk, swift } = this
+    const isOut = (one: Departure) => one.swift <= swift.out && one.bulk <= bulk.out
+    const out = this.#departures.filter(isOut)
+    if (out.length === 0) return
+    this.#departures = this.#departures.filter((one) => !isOut(one))
+    for (const { tell } of out) tell()
+  }
+
   /** Some frames have left: lets those go on who wait for that, as long as there is room. Those who have to wait again do so behind the others. */
   tellSenders(): void {
     if (this.#senders.length === 0 || this.bulk.size > CLEAR_BYTES) return
@@ -49,6 +78,10 @@ export class Lanes {
   }
 
   begin(head: FrameHead): ByteWriter {
+    if (this.#current.begun)
+      throw new Error(
+        'A getter of a value that is being sent sends something itself; that would mix two frames',
+      )
     const lane = this.#laneOf(head)
     const out = lane.begin(head)
     this.#current = lane
@@ -75,6 +108,7 @@ export class Lanes {
 
   /** Nothing waits any more. */
   drop(): void {
+    this.#departures.length = 0
     this.swift.drop()
     this.bulk.drop()
   }

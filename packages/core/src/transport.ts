@@ -32,7 +32,10 @@ export interface Link {
   readonly queued: number
   /** Whether more stream data waits here than the next writes will take: who makes more of it should wait for that. */
   readonly congested: boolean
-  /** Calls `sender.cleared()` when the link is not congested any more, in the order in which they came; never when the link ends first. */
+  /**
+   * Calls `sender.cleared()` when the link is not congested any more, or when all stream data has left that waits now; in the order in which they
+   * came; never when the link ends first.
+   */
   whenClear(sender: Sender): void
   /** Starts delivery. Nothing is delivered before. */
   start(events: LinkEvents): void

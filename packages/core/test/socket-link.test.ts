@@ -77,6 +77,26 @@ test('a small frame is out although streams go on and on', async () => {
   await closed
 })
 
+test('a stream that waits for its turn gets it, although others, which wait for nothing, fill the link again and again', async () => {
+  const { link, other, closed } = await open()
+  fill(link)
+  let cleared = false
+  link.whenClear({
+    cleared() {
+      cleared = true
+    },
+  })
+  other.on('data', () => {})
+  // As a router does with what it passes on.
+  await until(() => {
+    while (link.queued < 1024 * 1024) sendPiece(link)
+    return cleared
+  }, 'it has its turn')
+  link.destroy(new Error('enough'))
+  other.destroy()
+  await closed
+})
+
 test('what waits behind a write that fails was never handed over', async () => {
   const { link, socket, other, closed, unsent } = await open()
   fill(link)

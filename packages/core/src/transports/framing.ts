@@ -67,11 +67,6 @@ export class FrameBuffer extends ByteWriter {
     return this.#fullSize + this.position - this.#first
   }
 
-  /** Whether a frame is begun. */
-  get begun(): boolean {
-    return this.#start >= 0
-  }
-
   /** Bytes that have left, ever. */
   get out(): number {
     return this.#out
@@ -82,8 +77,17 @@ export class FrameBuffer extends ByteWriter {
     return this.#handedOver + this.size
   }
 
+  /** @throws while a frame is begun */
+  assertBetweenFrames(): void {
+    if (this.#start >= 0)
+      throw new Error(
+        'A getter of a value that is being sent sends something itself; that would mix two frames',
+      )
+  }
+
   /** What is written from here on throws FrameTooLargeError as soon as it can't be a frame any more. */
   begin(head: FrameHead): ByteWriter {
+    this.assertBetweenFrames()
     if (this.position > FULL_BYTES) this.#renew()
     this.bound = this.position + this.#limit
     this.ensure(HEADER_BYTES)

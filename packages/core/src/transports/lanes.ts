@@ -19,13 +19,19 @@ interface Departure {
   readonly bulk: number
 }
 
+/** Who waits for room, and what `out` of the data has to be by then at the latest: all that was there before has left. */
+interface Turn {
+  readonly sender: Sender
+  readonly at: number
+}
+
 /** Outgoing frames. A call or a cancellation never waits behind another exchange's stream. */
 export class Lanes {
   readonly swift: FrameBuffer
   readonly bulk: FrameBuffer
   #current: FrameBuffer
-  /** Those who wait for room. */
-  #senders: Sender[] = []
+  /** Those who wait for room, in order. */
+  readonly #turns: Turn[] = []
   #departures: Departure[] = []
 
   constructor(limit?: number) {
@@ -44,7 +50,7 @@ export class Lanes {
   }
 
   whenClear(sender: Sender): void {
-    this.#senders.push(sender)
+    this.#turns.push({ sender, at: this.bulk.end })
   }
 
   /**
@@ -67,21 +73,23 @@ export class Lanes {
     for (const { tell } of out) tell()
   }
 
-  /** Some frames have left: lets those go on who wait for that, as long as there is room. Those who have to wait again do so behind the others. */
+  /**
+   * Some frames have left: lets those go on who wait for that, as long as there is room, and each when all has left that was there before it: what is
+   * passed on for others waits for nobody, and may leave no room for ever. Those who have to wait again do so behind the others.
+   */
   tellSenders(): void {
-    if (this.#senders.length === 0 || this.bulk.size > CLEAR_BYTES) return
-    const senders = this.#senders
-    this.#senders = []
-    let told = 0
-    while (told < senders.length && !this.congested) (senders[told++] as Sender).cleared()
-    if (told < senders.length) this.#senders = [...senders.slice(told), ...this.#senders]
+    const { bulk } = this
+    const turns = this.#turns
+    const hasRoom = turns.length > 0 && bulk.size <= CLEAR_BYTES
+    for (let next = turns[0]; next !== undefined; next = turns[0]) {
+      if (!(hasRoom && !this.congested) && bulk.out < next.at) return
+      turns.shift()
+      next.sender.cleared()
+    }
   }
 
   begin(head: FrameHead): ByteWriter {
-    if (this.#current.begun)
-      throw new Error(
-        'A getter of a value that is being sent sends something itself; that would mix two frames',
-      )
+    this.#current.assertBetweenFrames()
     const lane = this.#laneOf(head)
     const out = lane.begin(head)
     this.#current = lane

@@ -26,6 +26,7 @@ function fill(link: SocketLink): void {
 /** A link and the two sockets: what the link tells of its end is noted. */
 async function open() {
   const [socket, other] = await createSocketPair()
+  if (socket.connecting) await once(socket, 'connect')
   const link = new SocketLink(socket)
   const unsent: number[] = []
   const closed = new Promise<void>((resolve) => {
@@ -121,6 +122,20 @@ test('what is sent to a side that has ended was never handed over', async () => 
   other.destroy()
   await closed
   expect(unsent).toEqual([1, 2])
+})
+
+test('what is sent over a link that is being closed was never handed over, and counts as waiting', async () => {
+  const { link, other, closed, unsent } = await open()
+  sendBare(link, { ...head, id: 1 })
+  const done = link.close()
+  sendBare(link, { ...head, id: 2 })
+  await turn()
+  sendPiece(link)
+  expect(link.queued).toBeGreaterThan(PIECE_BYTES)
+  other.destroy()
+  await done
+  await closed
+  expect(unsent).toEqual([2])
 })
 
 test('what is sent over a link that has ended is dropped', async () => {

@@ -58,7 +58,7 @@ export class SocketLink implements Link {
   #batchLimit = BATCH_FRAMES
   /** Bytes of full reads, one right after the other. */
   #taken = 0
-  /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
+  /** The socket has not taken all of the last write, or takes nothing any more; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
   /** Where the last write's bytes lie, as long as it is not done. */
   #leaving: FrameBuffer | undefined
@@ -131,7 +131,10 @@ export class SocketLink implements Link {
     if (this.#ended) return this.#lanes.drop()
     const { destroyed, readableEnded, writableEnded } = this.#socket
     // What waits was never handed over; `closed` is about to say so. (Whose other side has ended takes nothing any more, and does not say so.)
-    if (destroyed || readableEnded || writableEnded) return
+    if (destroyed || readableEnded || writableEnded) {
+      this.#blocked = true
+      return
+    }
     if (done !== undefined) this.#lanes.whenOut(done, withData)
     while (!this.#blocked && this.#lanes.size > 0) {
       if (this.#lanes.swift.size > 0) this.#send(this.#lanes.swift)

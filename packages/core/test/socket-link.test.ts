@@ -71,7 +71,7 @@ test('a small frame is out although streams go on and on', async () => {
   }, true)
   await until(() => allOut, 'what was data then is out')
   expect(cleared).toBeGreaterThan(before)
-  expect(link.congested).toBe(true)
+  expect(link.queued).toBeGreaterThan(0)
   goesOn = false
   link.destroy(new Error('enough'))
   other.destroy()

@@ -217,6 +217,17 @@ test('what comes behind those that were taken back is begun, and can be taken ba
   expect(await enter(7, 4)).toBe('refused 3 from 7 to 9')
 })
 
+test('a worker that has gone on before the question comes, with what it was sent meanwhile, begins what is sent to it after that', async () => {
+  const worker = await startWorker()
+  await worker.begin('enter', [1, 5])
+  await worker.printed('of 1\n')
+  const recalled = (await worker.line.recall(3)) as Recalled
+  expect([4, 5, 6, 7].filter((id) => isRecalled(id, recalled))).toEqual([])
+  await worker.begin('enter', [6, 3])
+  await worker.printed('refused 0 from undefined to undefined of 6\n')
+  expect(await worker.line.recall(10)).toEqual({ begun: 8, upTo: 10 })
+})
+
 test('a worker that has begun nothing yet, or nothing for ages: what it runs is not taken back, wherever its ids are', async () => {
   const first = 2 ** 30 - 5
   const worker = await startWorker()

@@ -292,7 +292,8 @@ export class Peer implements Exchanger {
 
   /** The link to all others has ended: every exchange is lost, `unsent` certainly before it was handed over. */
   cutOff(why: string, cause: Error | undefined, unsent: Iterable<Frame>): void {
-    const returned = new Set([...unsent].map(({ type, id }) => (type === FrameType.open ? id : 0)))
+    const returned = new Set<number>()
+    for (const { type, id } of unsent) if (type === FrameType.open) returned.add(id)
     this.#end(why, cause, (exchange) =>
       exchange.lost(returned.has(exchange.id) ? 'no' : 'unknown', why),
     )

@@ -23,14 +23,19 @@ export interface Link {
   /**
    * Hands everything over now instead of at the end of the turn.
    *
-   * @param done called when all of it is out of this process: at once where that is possible, never when the link ends first
+   * @param done called when all of it is out of this process, except stream data, which it overtakes: at once where that is possible, never
+   *   when the link ends first
+   * @param withData whether it is to be called when the stream data is out, too, that waits now. Default `false`
    */
-  flush(done?: () => void): void
+  flush(done?: () => void, withData?: boolean): void
   /** Bytes that wait here because the other side does not read fast enough. */
   readonly queued: number
   /** Whether more stream data waits here than the next writes will take: who makes more of it should wait for that. */
   readonly congested: boolean
-  /** Calls `sender.cleared()` when the link is not congested any more, in the order in which they came; never when the link ends first. */
+  /**
+   * Calls `sender.cleared()` when the link is not congested any more, or when all stream data has left that waits now; in the order in which they
+   * came; never when the link ends first.
+   */
   whenClear(sender: Sender): void
   /** Starts delivery. Nothing is delivered before. */
   start(events: LinkEvents): void

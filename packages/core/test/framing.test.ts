@@ -3,11 +3,19 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FrameTooLargeError, ProtocolError } from '../src/errors.js'
-import { type Frame, type FrameHead, FrameType, HEADER_BYTES, LENGTH_BYTES } from '../src/frames.js'
+import {
+  Flag,
+  type Frame,
+  type FrameHead,
+  FrameType,
+  HEADER_BYTES,
+  LENGTH_BYTES,
+} from '../src/frames.js'
 import { MalformedError } from '../src/transports/bytes.js'
 import { encodeValue } from '../src/transports/codec.js'
 import { FrameReader } from '../src/transports/frame-reader.js'
 import { FrameBuffer } from '../src/transports/framing.js'
+import { Lanes } from '../src/transports/lanes.js'
 
 interface Whole extends FrameHead {
   readonly content: string
@@ -364,10 +372,19 @@ describe('writing', () => {
     expect(buffer.size).toBe(0)
   })
 
-  test('two frames can not be begun at once', () => {
-    const buffer = new FrameBuffer()
-    buffer.begin(frame)
-    expect(() => buffer.begin(frame)).toThrow(/getter/)
+  test('two frames can not be begun at once, whatever they are', () => {
+    const data = { ...frame, flags: Flag.bulk }
+    for (const [first, second] of [
+      [frame, frame],
+      [data, frame],
+      [frame, data],
+    ] as const) {
+      const lanes = new Lanes()
+      lanes.begin({ ...first, id: 1 })
+      expect(() => lanes.begin({ ...second, id: 2 })).toThrow(/getter/)
+      lanes.commit()
+      expect([...lanes.frames()].map(({ id }) => id)).toEqual([1])
+    }
   })
 
   test('frames that leave in portions are whole, in order, and all there', () => {

@@ -54,6 +54,36 @@ test('a worker’s request to one worker that waits in the primary when that is 
   expect(await call).toMatchObject({ code: 'WORKER_LOST', started: 'no' })
 })
 
+test('requests that wait in a worker whose way to the primary ends have not run, none of them', async () => {
+  let held = false
+  const far: MemoryLink[] = []
+  const mesh = await openMesh({
+    workers: 2,
+    createLinks() {
+      const back: Wire = {
+        get open() {
+          return !held
+        },
+        carry: (run) => run(),
+      }
+      const links = createLinkPair({ wires: [{ open: true, carry: (run) => run() }, back] })
+      far.push(links[1])
+      return links
+    },
+  })
+  for (const worker of mesh.workers) serveLab(worker)
+  await allReady(mesh)
+  held = true
+  const client = (mesh.workers[0] as (typeof mesh.workers)[0]).client(lab, { to: 2 })
+  const calls = [1, 2, 3].map(() => failureOf(client.greet(ada)))
+  await turn()
+  far[0]?.destroy(new Error('cut'))
+  const failures = await Promise.all(calls)
+  expect(failures.map(({ code, started }) => `${code} ${started}`)).toEqual(
+    calls.map(() => 'WORKER_LOST no'),
+  )
+})
+
 test('what is sent to a worker whose link is ending is settled, and nothing throws', async () => {
   const { mesh, ends, hold } = await openMeshWithLocks(2)
   hold(2)

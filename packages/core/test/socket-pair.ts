@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { nanoid } from 'nanoid'
 import { afterAll } from 'vitest'
+import { takeHandle } from '../src/cluster/pipe-handle.js'
 import { SocketLink } from '../src/transports/socket.js'
 import { until } from './support.js'
 
@@ -41,4 +42,18 @@ export async function createSocketLinks(
 ): Promise<readonly [SocketLink, SocketLink]> {
   const [near, far] = await createSocketPair()
   return [new SocketLink(near, limit), new SocketLink(far, limit)]
+}
+
+/** The same over the handles of sockets, as the primary and a worker have them: these are read into one room. */
+export async function createHandleLinks(
+  limit?: number,
+): Promise<readonly [SocketLink, SocketLink]> {
+  const [near, far] = await createSocketPair()
+  if (near.connecting) await once(near, 'connect')
+  const linkOver = (socket: Socket) => {
+    const connection = takeHandle(socket)
+    if (connection === undefined) throw new Error('This Node keeps the handle elsewhere')
+    return new SocketLink(connection, limit)
+  }
+  return [linkOver(near), linkOver(far)]
 }

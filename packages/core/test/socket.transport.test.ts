@@ -1,4 +1,5 @@
-import { createSocketLinks } from './socket-pair.js'
+import { createHandleLinks, createSocketLinks } from './socket-pair.js'
 import { describeTransport } from './transport-suite.js'
 
 describeTransport('socket', createSocketLinks)
+describeTransport('socket that is read into one room', createHandleLinks)

@@ -64,6 +64,8 @@ function recall(upTo) {
   for (;;) {
     const word = Atomics.load(words, 0)
     if (word & ${SHUT}) return { begun: word - ${SHUT}, upTo: Atomics.load(words, 1) }
+    // It has gone on while the question was on its way. (To shut out all that is behind it would shut out what it is yet to be sent.)
+    if (((upTo - word) & ${SHUT - 1}) >= ${SHUT / 2}) return { begun: word, upTo: word }
     Atomics.store(words, 1, upTo)
     if (Atomics.compareExchange(words, 0, word, word | ${SHUT}) === word) return { begun: word, upTo }
   }

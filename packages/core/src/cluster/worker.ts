@@ -255,6 +255,6 @@ export class ClusterWorker extends ClusterPeer {
 
   /** Resolves when all that this worker has sent is out of its process. */
   #sent(): Promise<void> {
-    return new Promise((sent) => this.peer.linkToEveryone().flush(sent))
+    return new Promise((sent) => this.peer.linkToEveryone().flush(sent, true))
   }
 }

@@ -52,6 +52,9 @@ export class FrameBuffer extends ByteWriter {
   #start = -1
   /** Where the frames lie that have been handed over, and may still be looked at. */
   #leaving: Buffer | undefined
+  /** Bytes that have been handed over, and those of them that are not looked at any more. */
+  #handedOver = 0
+  #out = 0
   readonly #spare: Buffer[] = []
 
   constructor(limit: number = MAX_FRAME_BYTES) {
@@ -64,12 +67,27 @@ export class FrameBuffer extends ByteWriter {
     return this.#fullSize + this.position - this.#first
   }
 
-  /** What is written from here on throws FrameTooLargeError as soon as it can't be a frame any more. */
-  begin(head: FrameHead): ByteWriter {
+  /** Bytes that have left, ever. */
+  get out(): number {
+    return this.#out
+  }
+
+  /** What `out` will be when all that waits has left. */
+  get end(): number {
+    return this.#handedOver + this.size
+  }
+
+  /** @throws while a frame is begun */
+  assertBetweenFrames(): void {
     if (this.#start >= 0)
       throw new Error(
         'A getter of a value that is being sent sends something itself; that would mix two frames',
       )
+  }
+
+  /** What is written from here on throws FrameTooLargeError as soon as it can't be a frame any more. */
+  begin(head: FrameHead): ByteWriter {
+    this.assertBetweenFrames()
     if (this.position > FULL_BYTES) this.#renew()
     this.bound = this.position + this.#limit
     this.ensure(HEADER_BYTES)
@@ -128,12 +146,14 @@ export class FrameBuffer extends ByteWriter {
       const from = this.#first
       this.#leaving = this.buffer
       this.#first = portion(this.buffer, { from, end: this.position, bytes })
+      this.#handedOver += this.#first - from
       return this.buffer.subarray(from, this.#first)
     }
     const { buffer, first: from, end } = oldest
     this.#leaving = buffer
     oldest.first = portion(buffer, { from, end, bytes })
     this.#fullSize -= oldest.first - from
+    this.#handedOver += oldest.first - from
     if (oldest.first === end) this.#full.shift()
     return buffer.subarray(from, oldest.first)
   }
@@ -142,6 +162,7 @@ export class FrameBuffer extends ByteWriter {
   release(): void {
     const left = this.#leaving
     this.#leaving = undefined
+    this.#out = this.#handedOver
     if (left === undefined || left === this.buffer) this.#reuse()
     else if (left !== this.#full[0]?.buffer) this.#keep(left)
   }

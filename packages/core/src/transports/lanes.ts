@@ -11,13 +11,28 @@ const CONGESTED_BYTES = 256 * 1024
 /** With so little of it left, streams go on. */
 const CLEAR_BYTES = 128 * 1024
 
+/** Who waits until what there is has left. */
+interface Departure {
+  readonly tell: () => void
+  /** What the lanes' `out` has to be by then. */
+  readonly swift: number
+  readonly bulk: number
+}
+
+/** Who waits for room, and what `out` of the data has to be by then at the latest: all that was there before has left. */
+interface Turn {
+  readonly sender: Sender
+  readonly at: number
+}
+
 /** Outgoing frames. A call or a cancellation never waits behind another exchange's stream. */
 export class Lanes {
   readonly swift: FrameBuffer
   readonly bulk: FrameBuffer
   #current: FrameBuffer
-  /** Those who wait for room. */
-  #senders: Sender[] = []
+  /** Those who wait for room, in order. */
+  readonly #turns: Turn[] = []
+  #departures: Departure[] = []
 
   constructor(limit?: number) {
     this.swift = new FrameBuffer(limit)
@@ -35,20 +50,46 @@ export class Lanes {
   }
 
   whenClear(sender: Sender): void {
-    this.#senders.push(sender)
+    this.#turns.push({ sender, at: this.bulk.end })
   }
 
-  /** Some frames have left: lets those go on who wait for that, as long as there is room. Those who have to wait again do so behind the others. */
+  /**
+   * Tells when all that waits now has left, whatever comes behind it: streams may go on and on. `withData`: stream data, too; otherwise only
+   * what overtakes it.
+   */
+  whenOut(tell: () => void, withData: boolean): void {
+    const { bulk, swift } = this
+    this.#departures.push({ tell, swift: swift.end, bulk: withData ? bulk.end : bulk.out })
+  }
+
+  /** Some frames have left: tells those who wait for that. */
+  tellDepartures(): void {
+    if (this.#departures.length === 0) return
+    const { bulk, swift } = this
+    const isOut = (one: Departure) => one.swift <= swift.out && one.bulk <= bulk.out
+    const out = this.#departures.filter(isOut)
+    if (out.length === 0) return
+    this.#departures = this.#departures.filter((one) => !isOut(one))
+    for (const { tell } of out) tell()
+  }
+
+  /**
+   * Some frames have left: lets those go on who wait for that, as long as there is room, and each when all has left that was there before it: what is
+   * passed on for others waits for nobody, and may leave no room for ever. Those who have to wait again do so behind the others.
+   */
   tellSenders(): void {
-    if (this.#senders.length === 0 || this.bulk.size > CLEAR_BYTES) return
-    const senders = this.#senders
-    this.#senders = []
-    let told = 0
-    while (told < senders.length && !this.congested) (senders[told++] as Sender).cleared()
-    if (told < senders.length) this.#senders = [...senders.slice(told), ...this.#senders]
+    const { bulk } = this
+    const turns = this.#turns
+    const hasRoom = turns.length > 0 && bulk.size <= CLEAR_BYTES
+    for (let next = turns[0]; next !== undefined; next = turns[0]) {
+      if (!(hasRoom && !this.congested) && bulk.out < next.at) return
+      turns.shift()
+      next.sender.cleared()
+    }
   }
 
   begin(head: FrameHead): ByteWriter {
+    this.#current.assertBetweenFrames()
     const lane = this.#laneOf(head)
     const out = lane.begin(head)
     this.#current = lane
@@ -75,6 +116,7 @@ export class Lanes {
 
   /** Nothing waits any more. */
   drop(): void {
+    this.#departures.length = 0
     this.swift.drop()
     this.bulk.drop()
   }

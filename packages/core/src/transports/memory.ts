@@ -61,8 +61,6 @@ export class MemoryLink implements Link {
   #underWay = 0
   /** There is no room for the next frame, or the other side does not listen yet. */
   #blocked = false
-  /** To be told when nothing waits here. */
-  readonly #onDone: (() => void)[] = []
   /** To be told when it has ended. */
   readonly #onEnd: (() => void)[] = []
   #closing = false
@@ -115,14 +113,13 @@ export class MemoryLink implements Link {
     if (this.#ended) queueMicrotask(() => this.#tellClosed())
   }
 
-  flush(done?: () => void): void {
+  flush(done?: () => void, withData = false): void {
     if (this.#ended) return this.#drop()
-    if (done !== undefined) this.#onDone.push(done)
+    if (done !== undefined) this.#lanes.whenOut(done, withData)
     this.#blocked = !this.#handOver()
+    this.#lanes.tellDepartures()
     this.#lanes.tellSenders()
-    if (this.#blocked) return
-    for (const tell of this.#onDone.splice(0)) tell()
-    if (this.#closing) this.#end(undefined)
+    if (this.#closing && !this.#blocked) this.#end(undefined)
   }
 
   get listening(): boolean {

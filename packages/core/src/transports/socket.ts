@@ -44,7 +44,7 @@ export class SocketLink implements Link {
     this.#batchLimit = BATCH_FRAMES
     this.flush()
   }
-  readonly #onWritten = () => this.#written()
+  readonly #onWritten = (error?: Error | null) => this.#written(error)
   /** Whether the socket hands over what it reads without a 'data' event. */
   readonly #readsItself: boolean
   #events: LinkEvents | undefined
@@ -61,12 +61,10 @@ export class SocketLink implements Link {
   #batchLimit = BATCH_FRAMES
   /** Bytes of full reads, one right after the other. */
   #taken = 0
-  /** The socket has not taken all of the last write; what is made meanwhile waits here, where small frames can still overtake data. */
+  /** The socket has not taken all of the last write, or takes nothing any more; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
   /** Where the last write's bytes lie, as long as it is not done. */
   #leaving: FrameBuffer | undefined
-  /** To be told when nothing waits, neither here nor in the socket. */
-  readonly #onDone: (() => void)[] = []
   #closing = false
   #ended = false
   #reason: Error | undefined
@@ -131,19 +129,23 @@ export class SocketLink implements Link {
     if (this.#socket.destroyed) queueMicrotask(() => this.#end())
   }
 
-  flush(done?: () => void): void {
+  flush(done?: () => void, withData = false): void {
     this.#batch = 0
-    if (done !== undefined) this.#onDone.push(done)
-    if (this.#ended || this.#socket.writableEnded) return this.#lanes.drop()
-    if (this.#socket.destroyed) return // What waits was never handed over; `closed` is about to say so.
+    if (this.#ended) return this.#lanes.drop()
+    const { destroyed, readableEnded, writableEnded } = this.#socket
+    // What waits was never handed over; `closed` is about to say so. (Whose other side has ended takes nothing any more, and does not say so.)
+    if (destroyed || readableEnded || writableEnded) {
+      this.#blocked = true
+      return
+    }
+    if (done !== undefined) this.#lanes.whenOut(done, withData)
     while (!this.#blocked && this.#lanes.size > 0) {
       if (this.#lanes.swift.size > 0) this.#send(this.#lanes.swift)
       else this.#send(this.#lanes.bulk, BULK_BYTES)
     }
+    this.#lanes.tellDepartures()
     this.#lanes.tellSenders()
-    if (this.#blocked) return
-    for (const tell of this.#onDone.splice(0)) tell()
-    if (this.#closing) this.#socket.end()
+    if (this.#closing && !this.#blocked) this.#socket.end()
   }
 
   close(): Promise<void> {
@@ -219,12 +221,14 @@ export class SocketLink implements Link {
 
   #send(lane: FrameBuffer, bytes?: number): void {
     this.#socket.write(lane.next(bytes), this.#onWritten)
-    this.#blocked = this.#socket.writableLength > 0
+    // After an error nothing more is handed over: 'close' follows.
+    this.#blocked = this.#socket.writableLength > 0 || this.#socket.errored !== null
     if (this.#blocked) this.#leaving = lane
     else lane.release()
   }
 
-  #written(): void {
+  #written(error: Error | null | undefined): void {
+    if (error) return // 'close' follows. What still waits must not go the same way.
     if (!this.#blocked || this.#socket.writableLength > 0) return
     this.#blocked = false
     this.#leaving?.release()
@@ -236,5 +240,6 @@ export class SocketLink implements Link {
     this.#ended = true
     this.#events.closed(this.#reason ?? this.#reader.truncation(), this.#lanes.frames())
     this.#lanes.drop()
+    this.#blocked = false
   }
 }

@@ -185,7 +185,7 @@ class AppServers {
 
   /** Calls `done` when everything that was sent has left the process. */
   #flush(done: () => void): void {
-    this.#join().then((worker) => worker.peer.linkToEveryone().flush(done), done)
+    this.#join().then((worker) => worker.peer.linkToEveryone().flush(done, true), done)
   }
 
   #join(): Promise<ClusterWorker> {

@@ -15,6 +15,8 @@ const HEAVY_PER_SECOND = 2
  */
 export async function run({ url, heavyUrl, milliseconds }) {
   const nanoseconds = createHistogram()
+  const lightAgents = await connect(LIGHT_CONNECTIONS, url)
+  const heavyAgents = await connect(HEAVY_CONNECTIONS, url)
   const start = performance.now()
   let ops = 0
   let failed = 0
@@ -31,9 +33,10 @@ export async function run({ url, heavyUrl, milliseconds }) {
   }
 
   await Promise.all([
-    pace(LIGHT_PER_SECOND, LIGHT_CONNECTIONS, milliseconds, light),
-    pace(HEAVY_PER_SECOND, HEAVY_CONNECTIONS, milliseconds, heavy),
+    pace(LIGHT_PER_SECOND, lightAgents, milliseconds, light),
+    pace(HEAVY_PER_SECOND, heavyAgents, milliseconds, heavy),
   ])
+  for (const agent of [...lightAgents, ...heavyAgents]) agent.destroy()
   return {
     ops,
     seconds: (performance.now() - start) / 1000,
@@ -43,26 +46,32 @@ export async function run({ url, heavyUrl, milliseconds }) {
   }
 }
 
-/** Calls `send` so often, each time with the next of so many connections. Resolves when all have been answered. */
-async function pace(perSecond, connections, milliseconds, send) {
-  const agents = Array.from(
-    { length: connections },
-    () => new Agent({ keepAlive: true, maxSockets: 1 }),
-  )
+/**
+ * Opens connections, one after the other. All are there before the first heavy request is: node:cluster gives none to a worker that is busy
+ * just then, and keeps them where they are for good, so that otherwise chance would decide how many have to do with a busy worker.
+ */
+async function connect(count, url) {
+  const agents = Array.from({ length: count }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+  for (const agent of agents) await statusOf(url, agent)
+  return agents
+}
+
+/** Calls `send` so often, each time with the next of these connections. Resolves when all have been answered. */
+async function pace(perSecond, agents, milliseconds, send) {
   const total = Math.round((perSecond * milliseconds) / 1000)
   const sent = []
   const start = performance.now()
   await new Promise((resolve) => {
     const timer = setInterval(() => {
       const due = ((performance.now() - start) * perSecond) / 1000
-      while (sent.length < Math.min(due, total)) sent.push(send(agents[sent.length % connections]))
+      while (sent.length < Math.min(due, total))
+        sent.push(send(agents[sent.length % agents.length]))
       if (sent.length < total) return
       clearInterval(timer)
       resolve()
     }, 1)
   })
   await Promise.all(sent)
-  for (const agent of agents) agent.destroy()
 }
 
 /** @returns 0 when there was no answer */

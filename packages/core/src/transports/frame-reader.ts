@@ -6,11 +6,11 @@ import { u32At } from './bytes.js'
 
 const TWO_TO_32 = 2 ** 32
 
-/** What a read takes in at once. Node's own sockets read as much. */
-export const READ_BYTES: number = 64 * 1024
+/** What a read takes in at once: more than a large piece of a stream with its header, which would take two reads otherwise. */
+export const READ_BYTES: number = 128 * 1024
 
 /** The room that a link is read into, over and over. A frame of more than half of it gets a buffer of its own. */
-const ROOM_BYTES = 4 * READ_BYTES
+const ROOM_BYTES = 2 * READ_BYTES
 
 /** A part of a buffer. */
 interface Range {

@@ -199,6 +199,41 @@ test('what a main thread has not begun is taken back in the middle of its work: 
   expect(inTheMiddle).toBeGreaterThan(0)
 })
 
+test('more and more is taken back in the middle of its work: each request is either begun or taken back', async () => {
+  const worker = await startWorker()
+  const { line } = worker
+  const count = 10_000_000
+  await worker.begin('enter', [1, count])
+  const taken: [number, number][] = []
+  let more = 0
+  for (let last = 0; last < count; ) {
+    const ranges = await Promise.all(
+      [2_000, 4_000, 6_000].map((ahead) => line.recall(last + ahead)),
+    )
+    for (const { begun, upTo } of ranges as Recalled[]) {
+      const range = taken.at(-1)
+      // At the end, and when it had gone on already.
+      if (begun === upTo) continue
+      if (range?.[0] === begun + 1) {
+        range[1] = upTo
+        more++
+      } else taken.push([begun + 1, upTo])
+    }
+    last = Math.max(last + 6_000, ...ranges.map((range) => range?.upTo ?? 0))
+  }
+  await worker.printed('of 1\n')
+  const refused = JSON.parse(/all refused: (.*)/.exec(worker.output)?.[1] ?? '') as typeof taken
+  // Two that follow one upon the other are one to the worker.
+  const joined: typeof taken = []
+  for (const [from, to] of taken)
+    if (joined.at(-1)?.[1] === from - 1) (joined.at(-1) as [number, number])[1] = to
+    else joined.push([from, to])
+  expect(refused).toEqual(
+    joined.filter(([from]) => from <= count).map(([from, to]) => [from, Math.min(to, count)]),
+  )
+  expect(more).toBeGreaterThan(0)
+})
+
 test('what comes behind those that were taken back is begun, and can be taken back in its turn', async () => {
   const worker = await startWorker()
   const { line } = worker
@@ -210,11 +245,22 @@ test('what comes behind those that were taken back is begun, and can be taken ba
   }
   expect(await enter(1, 3)).toContain('refused 0')
   expect(await line.recall(5)).toEqual({ begun: 3, upTo: 5 })
-  // Once, until it has begun something again.
-  expect(await line.recall(7)).toEqual({ begun: 3, upTo: 5 })
   expect(await enter(4, 3)).toBe('refused 2 from 4 to 5')
   expect(await line.recall(9)).toEqual({ begun: 6, upTo: 9 })
   expect(await enter(7, 4)).toBe('refused 3 from 7 to 9')
+})
+
+test('more can be taken back before it has begun anything again, and never less', async () => {
+  const worker = await startWorker()
+  const { line } = worker
+  await worker.begin('enter', [1, 3])
+  await worker.printed('of 1\n')
+  expect(await line.recall(5)).toEqual({ begun: 3, upTo: 5 })
+  expect(await line.recall(9)).toEqual({ begun: 3, upTo: 9 })
+  expect(await line.recall(7)).toEqual({ begun: 3, upTo: 9 })
+  await worker.begin('enter', [4, 8])
+  await worker.printed('refused 6 from 4 to 9 of 4\n')
+  expect(await line.recall(12)).toEqual({ begun: 11, upTo: 12 })
 })
 
 test('a worker that has gone on before the question comes, with what it was sent meanwhile, begins what is sent to it after that', async () => {

@@ -370,6 +370,39 @@ fault(
 
 fault(
   'H6',
+  'a worker is blocked and gets requests while no other answers either: they are taken back as soon as another does',
+  async (record) => {
+    const { child, port, begun, note } = await startFront({
+      liveness: { interval: 50, suspectAfter: 100, stuckAfter: 60_000 },
+    })
+    const suspects = async () =>
+      (await stateOf(child)).workers.filter(({ state }) => state === 'suspect')
+    const blocked = ask(port, 'GET', '/block')
+    const [first] = await until('a suspect', async () => {
+      const found = await suspects()
+      return begun().includes('blocked') && found.length === 1 && found
+    })
+    const other = (await stateOf(child)).workers.find(({ pid }) => pid !== first?.pid)
+    process.kill(other?.pid as number, 'SIGSTOP')
+    await until('two suspects', async () => (await suspects()).length === 2)
+    const names = ['order 1', 'order 2', 'order 3', 'order 4']
+    const orders = names.map((id) => ask(port, 'POST', '/orders', { id }))
+    await until('the orders', async () => (await stateOf(child)).stats.active === 1 + names.length)
+    const struck = performance.now()
+    process.kill(other?.pid as number, 'SIGCONT')
+    const answers = await Promise.all(orders)
+    const recoveredMs = performance.now() - struck
+    expect(answers.map(({ body }) => JSON.parse(body).pid)).toEqual(names.map(() => other?.pid))
+    note('go on')
+    expect((await blocked).status).toBe(200)
+    const ran = begun().filter((line) => line.startsWith('order'))
+    expect(ran.sort()).toEqual(names)
+    record({ calls: 5, settled: { answered: 5 }, recoveredMs })
+  },
+)
+
+fault(
+  'H6',
   'a worker is blocked when it is replaced: what it has not begun does not wait for it',
   async (record) => {
     const { child, port, begun, note } = await startFront({

@@ -9,6 +9,9 @@ import { PendingTable } from './pending.js'
 
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 
+/** What the cluster says about itself is short and bounded in number, and has to get through above all when much waits. */
+const OF_THE_CLUSTER = 'clusterwire.'
+
 /** The calling half of a peer. */
 export class Requests implements Opener {
   /** Answers that came after their exchange had ended. */
@@ -38,7 +41,7 @@ export class Requests implements Opener {
   open<T>(request: Request<T>): OutgoingExchange {
     const { member, procedure } = request
     const link = this.peer.linkTo(member)
-    if (link.queued > this.#maxQueuedBytes)
+    if (link.queued > this.#maxQueuedBytes && !procedure.startsWith(OF_THE_CLUSTER))
       throw new OverloadedError(
         `${procedure}: ${link.queued} bytes wait for ${member} already, which does not read fast enough; try again later`,
         { procedure },

@@ -3,12 +3,13 @@
 // watchdog-thread.ts.
 //
 //    words[0]   the last request that was begun, with the bit SHUT when the watchdog has taken back those behind it
-//    words[1]   the last that was taken back
+//    words[1]   the last that was taken back, or OPENING
 //
 // Only the main thread moves the first word on, and only the watchdog shuts it, each by a compare-and-exchange: of a request that one
-// begins while the other takes it back, exactly one gets hold. What comes behind the last that was taken back opens it again.
+// begins while the other takes it back, exactly one gets hold. What comes behind the last that was taken back opens it again. Until then
+// the watchdog may take back more, which moves the second word on, and who opens takes hold of that word first, for the same reason.
 
-import { RECALL_BITS } from './watchdog-thread.js'
+import { OPENING, RECALL_BITS } from './watchdog-thread.js'
 
 /** Ids count up without end. Any two that one worker has at a time are less than half of what these bits count apart. */
 const MASK = 2 ** RECALL_BITS - 1
@@ -50,10 +51,13 @@ export class Turnstile {
     const last = this.#last
     const next = recallBits(id)
     if (Atomics.compareExchange(words, 0, last, next) !== last) {
-      const upTo = Atomics.load(words, 1)
-      if (isRecalled(id, { begun: last, upTo })) return false
-      // One ahead of them: `last` is so old that its bits say nothing any more. What was taken back may still be behind it.
-      if (((next - upTo) & MASK) > HALF) return true
+      let upTo: number
+      do {
+        upTo = Atomics.load(words, 1)
+        if (isRecalled(id, { begun: last, upTo })) return false
+        // One ahead of them: `last` is so old that its bits say nothing any more. What was taken back may still be behind it.
+        if (((next - upTo) & MASK) > HALF) return true
+      } while (Atomics.compareExchange(words, 1, upTo, OPENING) !== upTo)
       Atomics.store(words, 0, next)
     }
     this.#last = next

@@ -22,6 +22,7 @@ const MAX_NAME = 1_000
 /** How the memory of a turnstile (turnstile.ts) is laid out. */
 export const RECALL_BITS = 30
 export const SHUT: number = 2 ** RECALL_BITS
+export const OPENING = -1
 
 /** What the thread is started with. */
 export interface ThreadData {
@@ -58,17 +59,30 @@ line.on('close', () => {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), workerData.orphanGraceMs)
 })
 
-// Takes back what the main thread has not begun, up to a request. Once only, until it begins something behind that.
+// Takes back what the main thread has not begun, up to a request.
 function recall(upTo) {
   if (words === undefined) return null
   for (;;) {
     const word = Atomics.load(words, 0)
-    if (word & ${SHUT}) return { begun: word - ${SHUT}, upTo: Atomics.load(words, 1) }
+    if (word & ${SHUT}) {
+      const begun = word - ${SHUT}
+      const last = Atomics.load(words, 1)
+      // The main thread is at it, just now.
+      if (last === ${OPENING}) return null
+      if (!isBehind(upTo, last)) return { begun, upTo: last }
+      if (Atomics.compareExchange(words, 1, last, upTo) === last) return { begun, upTo }
+      continue
+    }
     // It has gone on while the question was on its way. (To shut out all that is behind it would shut out what it is yet to be sent.)
-    if (((upTo - word) & ${SHUT - 1}) >= ${SHUT / 2}) return { begun: word, upTo: word }
+    if (word !== upTo && !isBehind(upTo, word)) return { begun: word, upTo: word }
     Atomics.store(words, 1, upTo)
     if (Atomics.compareExchange(words, 0, word, word | ${SHUT}) === word) return { begun: word, upTo }
   }
+}
+
+// Whether one request comes behind another.
+function isBehind(next, last) {
+  return next !== last && ((next - last) & ${SHUT - 1}) < ${SHUT / 2}
 }
 
 // One look at a time, for all who ask meanwhile: a second session would take the first one's pause for a debugger's.

@@ -6,19 +6,14 @@ import { REQUEST } from '../wire.js'
 import type { Workers } from './workers.js'
 
 /**
- * Makes what takes them back, once for each time that a worker gets suspect or is to finish, when there are others. To be called whenever
- * the workers have changed.
+ * Makes what takes them back, once for each time that a worker begins to be passed over. To be called whenever the workers have changed.
  */
 export function recaller(peer: Peer, workers: Workers): () => void {
-  const done = new Set<Member>()
+  let done: readonly Member[] = []
   return () => {
-    for (const member of done)
-      if (member.state === 'ready' || member.state === 'gone') done.delete(member)
-    for (const member of passedOver(workers)) {
-      if (done.has(member)) continue
-      done.add(member)
-      void peer.recall(member)
-    }
+    const before = done
+    done = passedOver(workers)
+    for (const member of done) if (!before.includes(member)) void peer.recall(member)
   }
 }
 

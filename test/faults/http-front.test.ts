@@ -375,16 +375,14 @@ fault(
     const { child, port, begun, note } = await startFront({
       liveness: { interval: 50, suspectAfter: 100, stuckAfter: 60_000 },
     })
-    const suspects = async () =>
-      (await stateOf(child)).workers.filter(({ state }) => state === 'suspect')
+    const isSuspect = async (which: (pid: number) => boolean) =>
+      (await stateOf(child)).workers.some(({ pid, state }) => which(pid) && state === 'suspect')
     const blocked = ask(port, 'GET', '/block')
-    const [first] = await until('a suspect', async () => {
-      const found = await suspects()
-      return begun().includes('blocked') && found.length === 1 && found
-    })
-    const other = (await stateOf(child)).workers.find(({ pid }) => pid !== first?.pid)
+    const isBlocked = (pid: number) => begun().includes(`${pid} is blocked`)
+    await until('the block', () => isSuspect(isBlocked))
+    const other = (await stateOf(child)).workers.find(({ pid }) => !isBlocked(pid))
     process.kill(other?.pid as number, 'SIGSTOP')
-    await until('two suspects', async () => (await suspects()).length === 2)
+    await until('two suspects', () => isSuspect((pid) => !isBlocked(pid)))
     const names = ['order 1', 'order 2', 'order 3', 'order 4']
     const orders = names.map((id) => ask(port, 'POST', '/orders', { id }))
     await until('the orders', async () => (await stateOf(child)).stats.active === 1 + names.length)
@@ -525,7 +523,7 @@ fault(
   'H8',
   'Ctrl-C under keep-alive connections: what runs is finished and says Connection: close, idle ones are closed',
   async (record) => {
-    const { child, port, begun } = await startFront()
+    const { child, port, begun, note } = await startFront()
     const agent = new Agent({ keepAlive: true })
     onTestFinished(() => agent.destroy())
     const exited = once(child, 'exit')
@@ -535,8 +533,8 @@ fault(
     idle.write('GET /whoami HTTP/1.1\r\nHost: a\r\n\r\n')
     await once(idle, 'data')
     const idleClosed = once(idle.resume(), 'close')
-    const late = ask(port, 'POST', '/orders', { id: 'late', ms: 300 })
-    await until('its beginning', () => begun().includes('late'))
+    const late = ask(port, 'POST', '/wait')
+    await until('its beginning', () => begun().includes('waits'))
     const orders = Array.from({ length: 20 }, (_, order) => send(agent, port, String(order)))
     await Promise.race(orders)
     child.kill('SIGINT')
@@ -545,6 +543,7 @@ fault(
     expect(statuses.filter((status) => status === 201)).toHaveLength(begun().length - 1)
     expect(statuses.filter((status) => status !== 201 && status !== 0)).toEqual([])
     await idleClosed
+    note('go on')
     const { status, headers } = await late
     expect([status, headers.connection]).toEqual([201, 'close'])
     expect(await exited).toEqual([0, null])

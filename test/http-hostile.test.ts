@@ -130,22 +130,26 @@ for (const upgrades of [false, true])
         .toString('latin1')
         .replace(/^(Date|X-Request-Id): .*\r\n/gim, '')
         .replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/gm, '')
-    const different: object[] = []
+    const different = async (one: Attack) => {
+      const bothAnswers = [sendWhole(impatient, one), sendWhole(plain, one)]
+      const [front, alone] = (await Promise.all(bothAnswers)).map(without)
+      return front === alone ? undefined : { front, alone }
+    }
     // A connection that is given away while answers are due on it: who writes first is a matter of luck, under Node too.
     const comparable = attacks(300).filter(
       ({ kind, behind }) => !(upgrades && behind && kind.startsWith('upgrade')),
     )
+    const doubtful: Attack[] = []
     await each(comparable, 150, async (one) => {
-      const [front, alone] = await Promise.all([sendWhole(impatient, one), sendWhole(plain, one)])
-      if (without(front) !== without(alone))
-        different.push({
-          kind: one.kind,
-          sent: one.bytes.toString('latin1').slice(0, 600),
-          front: without(front).slice(0, 600),
-          alone: without(alone).slice(0, 600),
-        })
+      if (await different(one)) doubtful.push(one)
     })
-    expect(different).toEqual([])
+    // On a busy machine one server's patience may end where the other's does not: these get their answers again, one at a time.
+    const wrong: object[] = []
+    for (const one of doubtful) {
+      const answers = await different(one)
+      if (answers) wrong.push({ kind: one.kind, sent: one.bytes.toString('latin1'), ...answers })
+    }
+    expect(wrong).toEqual([])
     expect(smuggled(logs)).toEqual(new Map())
     expect((await stateOf(child)).uncaught).toEqual([])
   })

@@ -190,14 +190,14 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
       return this.#losses.tell(refusal)
     }
     desk.counters.retried++
-    this.#seek()
+    this.#seekAgain()
   }
 
   recalled(): void {
     this.exchange = undefined
     this.#stay?.end()
     this.desk.counters.recalled++
-    this.#seek()
+    this.#seekAgain()
   }
 
   drain(): void {
@@ -244,6 +244,12 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     const refusal = queueUp(this.desk, this, { progress, content: this.content, time })
     if (refusal === undefined) this.upload?.wait()
     else this.refuse(refusal)
+  }
+
+  /** Looks for another worker. The one that it was with may take requests still, or again: its place there is free, and nothing else tells. */
+  #seekAgain(): void {
+    this.#seek()
+    if (this.desk.room.size > 0) this.desk.room.advance()
   }
 
   /** Finds a worker. When the balancer fails, the request is over. */

@@ -264,6 +264,21 @@ describe('a worker that gives back what it has not begun', () => {
     await until(() => held.length === 2)
     expect(await finish()).toEqual(['/b', '/c', '/a'])
   })
+
+  it('is given it again when there is no other: it is not lost', async () => {
+    const { held, app } = holding()
+    const { mesh, front, port } = await startCluster(app, { workers: 1 })
+    const [stopped] = mesh.workers as [MeshPeer]
+    stopped.freeze()
+    const entered: number[] = []
+    stopped.peer.turnstile = { enter: (id) => entered.push(id) > 1 }
+    const answer = call(port, '/a', { method: 'POST' })
+    await until(() => front.stats().active === 1)
+    stopped.thaw()
+    await until(() => held.length === 1)
+    held[0]?.finish()
+    expect((await answer).status).toBe(200)
+  })
 })
 
 describe('a client that goes away', () => {

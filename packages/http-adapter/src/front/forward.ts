@@ -256,7 +256,7 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
   #choose(): Candidate | Progress {
     const { balancer, onError } = this.desk
     try {
-      const chosen = chooseWorker(this.desk, this, this.#losses?.members)
+      const chosen = chooseWorker(this.desk, this)
       if (balancer.cookieFor !== undefined && typeof chosen === 'object')
         this.cookie = askForCookie(balancer, chosen.member, this.req)
       return chosen

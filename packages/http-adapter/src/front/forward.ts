@@ -248,7 +248,9 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
 
   /** Looks for another worker. The one that it was with may take requests still, or again: its place there is free, and nothing else tells. */
   #seekAgain(): void {
-    this.#seek()
+    // It was left to the exchange to tell so, which has ended in another way just before.
+    if (this.#countdown?.over) this.#timeUp()
+    else this.#seek()
     if (this.desk.room.size > 0) this.desk.room.advance()
   }
 

@@ -263,6 +263,21 @@ test('more can be taken back before it has begun anything again, and never less'
   expect(await line.recall(12)).toEqual({ begun: 11, upTo: 12 })
 })
 
+test('what is to be taken back in the very moment in which a worker goes on is taken back behind what it goes on with', async () => {
+  const worker = await startWorker()
+  const { line } = worker
+  await worker.begin('enter', [1, 3])
+  await worker.printed('of 1\n')
+  expect(await line.recall(5)).toEqual({ begun: 3, upTo: 5 })
+  await worker.begin('takeHold')
+  await worker.printed('takeHold is over')
+  const recalled = line.recall(9)
+  // It has got there when the question behind it gets no answer.
+  expect(await Promise.race([recalled, line.inspect(200)])).toEqual({ state: 'silent' })
+  await worker.begin('open', 6)
+  expect(await recalled).toEqual({ begun: 6, upTo: 9 })
+})
+
 test('a worker that has gone on before the question comes, with what it was sent meanwhile, begins what is sent to it after that', async () => {
   const worker = await startWorker()
   await worker.begin('enter', [1, 5])

@@ -2,12 +2,13 @@
 import { createServer } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { contract, procedure } from '@clusterwire/core'
-import type { MeshPeer } from '@clusterwire/core/testing'
-import { expect, it } from 'vitest'
+import type { Member } from '@clusterwire/core/peer'
+import { createMemoryMesh, type MeshPeer, TestClock } from '@clusterwire/core/testing'
+import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { requestScope } from '../src/index.js'
-import { call } from './support/client.js'
-import { startCluster } from './support/cluster.js'
+import { httpFront, requestScope } from '../src/index.js'
+import { type Answer, call } from './support/client.js'
+import { serve, startCluster } from './support/cluster.js'
 import { open, talk, until } from './support/raw.js'
 
 const inner = contract('inner', {
@@ -66,6 +67,35 @@ it('a request whose time is up while it waits for a worker: 504, and its place i
   const { port, front } = await startCluster(undefined, { timeout: 30 })
   expect((await call(port)).status).toBe(504)
   expect(front.stats()).toMatchObject({ waiting: 0, active: 0 })
+})
+
+it('a request that comes back from its worker in the moment in which its time is up: 504, and it does not wait for another', async () => {
+  const clock = new TestClock()
+  const mesh = await createMemoryMesh({ workers: 1, clock })
+  const [worker] = mesh.workers as [MeshPeer]
+  await serve(worker, () => () => {})
+  const front = httpFront(mesh.primary, { grace: 1, deadline: { header: 'x-timeout' } })
+  const { port } = await front.listen(0, '127.0.0.1')
+  onTestFinished(async () => {
+    await front.close()
+    await mesh.close()
+  })
+  const { peer } = mesh.primary
+  const answers: Promise<Answer>[] = []
+  // The first has its time looked after first, so that the exchange of the second ends behind what else happens at its time.
+  for (const ms of ['500', '1000']) {
+    answers.push(call(port, '/', { headers: { 'x-timeout': ms } }))
+    await until(() => front.stats().active === answers.length)
+  }
+  peer.recaller = async () => () => true
+  clock.after(1_000, () => {
+    const [member] = peer.directory.ready() as [Member]
+    peer.directory.apply({ number: member.number, state: 'draining' })
+    void peer.recall(member)
+  })
+  await clock.advance(1_000)
+  for (const { status } of await Promise.all(answers)) expect(status).toBe(504)
+  expect(front.stats()).toMatchObject({ recalled: 1, waiting: 0, active: 0 })
 })
 
 it('a function says how long each request may take; one that throws is told, and refuses that request', async () => {

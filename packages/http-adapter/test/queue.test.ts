@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { connect } from 'node:http2'
 import { connect as tlsConnect } from 'node:tls'
-import { createMemoryMesh, settle, TestClock } from '@clusterwire/core/testing'
+import { createMemoryMesh, type MeshPeer, settle, TestClock } from '@clusterwire/core/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type FrontOptions, httpFront } from '../src/index.js'
 import { type Answer, call } from './support/client.js'
@@ -202,6 +202,82 @@ describe('what cannot finish in time', () => {
     await finish(15)
     for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
     expect((await hasty.answer).status).toBe(504)
+  })
+})
+
+describe('a worker that gives back what it has not begun', () => {
+  /** A front whose first worker is stopped and has `/a`; the second is busy with `/b`, and `/c` waits. Each takes one at a time. */
+  async function startStopped() {
+    const { held, app } = holding()
+    const { mesh, front, port } = await startCluster(app, {
+      concurrency: 1,
+      balance: { choose: ([first]) => first },
+    })
+    const { peer } = mesh.primary
+    const [stopped] = mesh.workers as [MeshPeer, MeshPeer]
+    stopped.freeze()
+    const entered: number[] = []
+    // Its watchdog has taken the first back when it goes on.
+    stopped.peer.turnstile = { enter: (id) => entered.push(id) > 1 }
+    const answers: Promise<Answer>[] = []
+    const come = async (path: string) => {
+      const { requests } = front.stats()
+      answers.push(call(port, path, { method: 'POST' }))
+      await until(() => front.stats().requests > requests)
+    }
+    for (const path of ['/a', '/b', '/c']) await come(path)
+    await until(() => held.length === 1)
+    expect(front.stats().waiting).toBe(1)
+    const setState = (state: 'suspect' | 'ready') =>
+      peer.directory.apply({ number: stopped.number, state })
+    /** Lets all go; returns what ran, in this order. */
+    const finish = async () => {
+      for (let done = 0; done < 3; done++) {
+        await until(() => held.length > done)
+        held[done]?.finish()
+      }
+      for (const { status } of await Promise.all(answers)) expect(status).toBe(200)
+      return held.map(({ url }) => url)
+    }
+    return { peer, held, stopped, setState, finish }
+  }
+
+  it('who waits gets its place, also when it answers again before it is known what was taken back', async () => {
+    const { peer, held, stopped, setState, finish } = await startStopped()
+    let tell: (isTaken: (id: number) => boolean) => void = () => {}
+    peer.recaller = () =>
+      new Promise((resolve) => {
+        tell = resolve
+      })
+    setState('suspect')
+    setState('ready')
+    tell(() => true)
+    await settle()
+    stopped.thaw()
+    await until(() => held.length === 2)
+    expect(await finish()).toEqual(['/b', '/c', '/a'])
+  })
+
+  it('who waits gets its place, also when it is the first to tell', async () => {
+    const { held, stopped, finish } = await startStopped()
+    stopped.thaw()
+    await until(() => held.length === 2)
+    expect(await finish()).toEqual(['/b', '/c', '/a'])
+  })
+
+  it('is given it again when there is no other: it is not lost', async () => {
+    const { held, app } = holding()
+    const { mesh, front, port } = await startCluster(app, { workers: 1 })
+    const [stopped] = mesh.workers as [MeshPeer]
+    stopped.freeze()
+    const entered: number[] = []
+    stopped.peer.turnstile = { enter: (id) => entered.push(id) > 1 }
+    const answer = call(port, '/a', { method: 'POST' })
+    await until(() => front.stats().active === 1)
+    stopped.thaw()
+    await until(() => held.length === 1)
+    held[0]?.finish()
+    expect((await answer).status).toBe(200)
   })
 })
 

@@ -151,6 +151,8 @@ export class Router {
     this.#links.delete(number)
     this.#fanOut.forget(number)
     this.#announcedText.delete(number)
+    // First: what is sent back here looks for another member at once, and must not find this one.
+    this.#peer.departed(number)
     for (const frame of unsent) this.#returnToSender(frame, lost(number))
     this.#peer.gone(number, why)
     // Behind the data that it had sent and that waits here, or a stream that it had completed would look cut.

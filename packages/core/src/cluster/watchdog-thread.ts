@@ -67,8 +67,8 @@ function recall(upTo) {
     if (word & ${SHUT}) {
       const begun = word - ${SHUT}
       const last = Atomics.load(words, 1)
-      // The main thread is at it, just now.
-      if (last === ${OPENING}) return null
+      // The main thread is at it, and done with its next step.
+      if (last === ${OPENING}) continue
       if (!isBehind(upTo, last)) return { begun, upTo: last }
       if (Atomics.compareExchange(words, 1, last, upTo) === last) return { begun, upTo }
       continue

@@ -1,7 +1,7 @@
 // Which worker gets a request next, if any can.
 
 import type { IncomingMessage } from 'node:http'
-import type { Candidate, Member } from '@clusterwire/core/peer'
+import type { Candidate } from '@clusterwire/core/peer'
 import { ask } from '../balancer/balancer.js'
 import { REQUEST } from '../wire.js'
 import type { Desk } from './desk.js'
@@ -17,29 +17,17 @@ export interface Wish {
  * Chooses a worker for a request. None: it `stays` in the queue, because of its own choice; or it is `blocked`, because nobody is free for
  * any request.
  *
- * @param lost workers that are not to get it, because they were lost with it
  * @throws what the balancer throws; InvalidOptionError when it answers with nonsense
  */
 export function chooseWorker(
   { workers, loads, balancer }: Desk,
   { req, procedure }: Wish,
-  lost: ReadonlySet<Member> | undefined,
 ): Candidate | 'stays' | 'blocked' {
   const ready = workers.candidates(procedure)
   const free = loads.limited ? ready.filter(({ member }) => loads.isFree(member)) : ready
   // Not every worker that takes requests need take upgrades.
   if (free.length === 0) return procedure === REQUEST ? 'blocked' : 'stays'
-  const candidates = without(free, lost)
-  if (candidates.length === 0) return 'stays'
-  const all = free === ready ? candidates : without(ready, lost)
-  const candidate = ask({ balancer, candidates, all, request: req })
+  const candidate = ask({ balancer, candidates: free, all: ready, request: req })
   if (candidate === undefined) return 'stays'
-  return all === candidates || loads.isFree(candidate.member) ? candidate : 'stays'
-}
-
-function without(
-  candidates: readonly Candidate[],
-  lost: ReadonlySet<Member> | undefined,
-): readonly Candidate[] {
-  return lost === undefined ? candidates : candidates.filter(({ member }) => !lost.has(member))
+  return free === ready || loads.isFree(candidate.member) ? candidate : 'stays'
 }

@@ -60,6 +60,8 @@ export class TimeLimits {
 export class Countdown {
   /** When it is up, on the clock. */
   readonly deadline: number
+  /** Whether the time is up. The clock may say so a little later than its timer. */
+  over = false
   readonly #clock: Clock
   /** Ends the countdown without a word. */
   readonly stop: () => void
@@ -67,7 +69,10 @@ export class Countdown {
   constructor(clock: Clock, ms: number, timeUp: () => void) {
     this.#clock = clock
     this.deadline = clock.now() + ms
-    this.stop = clock.after(Math.ceil(ms), timeUp)
+    this.stop = clock.after(Math.ceil(ms), () => {
+      this.over = true
+      timeUp()
+    })
   }
 
   /** Milliseconds, at least one. */

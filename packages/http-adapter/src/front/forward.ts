@@ -190,14 +190,14 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
       return this.#losses.tell(refusal)
     }
     desk.counters.retried++
-    this.#seek()
+    this.#seekAgain()
   }
 
   recalled(): void {
     this.exchange = undefined
     this.#stay?.end()
     this.desk.counters.recalled++
-    this.#seek()
+    this.#seekAgain()
   }
 
   drain(): void {
@@ -246,11 +246,19 @@ export abstract class Forward implements RequestToSend, CallerEvents, Waiting, O
     else this.refuse(refusal)
   }
 
+  /** Looks for another worker. The one that it was with may take requests still, or again: its place there is free, and nothing else tells. */
+  #seekAgain(): void {
+    // It was left to the exchange to tell so, which has ended in another way just before.
+    if (this.#countdown?.over) this.#timeUp()
+    else this.#seek()
+    if (this.desk.room.size > 0) this.desk.room.advance()
+  }
+
   /** Finds a worker. When the balancer fails, the request is over. */
   #choose(): Candidate | Progress {
     const { balancer, onError } = this.desk
     try {
-      const chosen = chooseWorker(this.desk, this, this.#losses?.members)
+      const chosen = chooseWorker(this.desk, this)
       if (balancer.cookieFor !== undefined && typeof chosen === 'object')
         this.cookie = askForCookie(balancer, chosen.member, this.req)
       return chosen

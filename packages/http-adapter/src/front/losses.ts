@@ -28,9 +28,7 @@ export interface Lost extends Named {
 
 /** One request's losses. */
 export class Losses {
-  /** The workers. */
-  readonly members: Set<Member> = new Set()
-  /** Those of them that may have begun the request. */
+  /** Those that may have begun the request. */
   readonly #casualties: Member[] = []
   readonly #desk: Desk
   readonly #request: Lost
@@ -42,7 +40,6 @@ export class Losses {
 
   /** Why no other worker gets it after this failure; `undefined` when one does. */
   refusalOf(error: ClusterwireError, { member, begun, held }: Loss): Refusal | undefined {
-    if (member !== undefined) this.members.add(member)
     if (!(error instanceof WorkerLostError)) return refusalFor(error)
     if (this.#isCertainlyNotBegun(error, begun)) return held ? undefined : refusalFor(error)
     if (!this.#mayRunTwice()) return refusalFor(error)

@@ -227,6 +227,16 @@ test('a Node stream that is never read is closed: an upload that is refused, and
   await until(() => upload.destroyed && answer.destroyed, 'both are closed')
 })
 
+test('an upload that middleware lets nobody read is closed', async () => {
+  const mesh = await open(1)
+  const refuse = () => Promise.reject(new Error('not today'))
+  const guarded = mesh.primary.client(depot, { use: [refuse] })
+  const [refused, left] = [new Readable({ objectMode: true }), new Readable({ objectMode: true })]
+  await expect(guarded.take(undefined, { upload: refused }).next()).rejects.toThrow('not today')
+  await guarded.take(undefined, { upload: left }).return?.()
+  await until(() => refused.destroyed && left.destroyed, 'both are closed')
+})
+
 test('an upload that can’t be closed does not keep its call from ending', async () => {
   const mesh = await open(1)
   const locked = new ReadableStream()

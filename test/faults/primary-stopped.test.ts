@@ -1,7 +1,13 @@
 // Rows M5 and M7: the primary itself is stopped for a while, or can't start processes.
 
 import { expect } from 'vitest'
-import { type ClusterEvent, startCluster, TestCluster, until } from '../support/cluster.js'
+import {
+  type ClusterEvent,
+  startCluster,
+  TestCluster,
+  until,
+  withFiles,
+} from '../support/cluster.js'
 import { fault, tally } from '../support/fault.js'
 
 const liveness = { interval: 50, suspectAfter: 100, stuckAfter: 300 }
@@ -66,9 +72,6 @@ fault('M5', 'the primary is stopped by SIGSTOP while a new worker boots', async 
 
 /** What the procedure of that name says. */
 const whoami = ({ number, pid }: { readonly [field: string]: unknown }) => ({ number, pid })
-
-/** Runs what follows with at most so many open files. */
-const withFiles = (limit: number) => ['bash', '-c', `ulimit -n ${limit}; exec "$@"`, 'bash']
 
 fault('M7', 'no file descriptor is left when a dead worker is to be replaced', async (record) => {
   const cluster = await startCluster({}, withFiles(200))

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
-import { fixture, isAlive, until } from '../support/cluster.js'
+import { fixture, isAlive, until, withFiles } from '../support/cluster.js'
 import { type Deeds, startDeeds } from '../support/deeds.js'
 import { fault, tally } from '../support/fault.js'
 
@@ -122,6 +122,27 @@ fault('W11', 'handlers that never end', async (record) => {
   const settled = tally([...heeded, ...deaf])
   record({ calls: 9, settled, recoveredMs, note: 'maxAbandoned: 3; no other call failed' })
 })
+
+fault(
+  'M7',
+  'no file descriptor is left in a worker, which answers all the same',
+  async (record) => {
+    const cluster = await startDeeds({ workers: 2, recycle: { maxRequests: 10 } }, withFiles(200))
+    await cluster.ask('callOn', 1, 'harm', 'files')
+    const calls = Array.from({ length: 10 }, () => cluster.ask('callOn', 1, 'rest', { ms: 0 }))
+    const results = await Promise.allSettled(calls)
+    expect(tally(results)).toEqual({ answered: 10 })
+    // It says so itself, with its heartbeat.
+    expect(await cluster.exitOf(1)).toMatchObject({ kind: 'told', code: 0 })
+    expect(cluster.all('worker.suspect')).toEqual([])
+    await cluster.expectCalm()
+    record({
+      calls: 10,
+      settled: tally(results),
+      note: 'it counts as alive, and is recycled in order',
+    })
+  },
+)
 
 fault('W18', 'SIGSTOP, and SIGCONT before the limit', async (record) => {
   const cluster = await startDeeds({

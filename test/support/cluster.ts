@@ -104,6 +104,11 @@ export class TestCluster {
   }
 }
 
+/** Runs what follows with at most so many open files. */
+export function withFiles(limit: number): readonly string[] {
+  return ['bash', '-c', `ulimit -n ${limit}; exec "$@"`, 'bash']
+}
+
 /** The path of a file in test/fixtures. */
 export function fixture(name: string): string {
   return fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))

@@ -15,8 +15,8 @@ export type Results = readonly PromiseSettledResult<unknown>[]
 
 /** A cluster of test/fixtures/deeds-worker.js. */
 export class Deeds extends TestCluster {
-  constructor(options: Record<string, unknown> = {}) {
-    super({ liveness: FAST, ...options }, [], 'deeds-primary.js')
+  constructor(options: Record<string, unknown> = {}, wrapper: readonly string[] = []) {
+    super({ liveness: FAST, ...options }, wrapper, 'deeds-primary.js')
   }
 
   /** All events of this name, so far. */
@@ -54,8 +54,11 @@ export class Deeds extends TestCluster {
 }
 
 /** Starts a cluster and resolves when its workers are ready. */
-export async function startDeeds(options: Record<string, unknown> = {}): Promise<Deeds> {
-  const cluster = new Deeds(options)
+export async function startDeeds(
+  options: Record<string, unknown> = {},
+  wrapper: readonly string[] = [],
+): Promise<Deeds> {
+  const cluster = new Deeds(options, wrapper)
   await cluster.event('started')
   return cluster
 }

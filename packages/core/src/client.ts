@@ -6,8 +6,9 @@ import type { CallOptions, Client } from './infer.js'
 import { aroundCall, aroundStream } from './middleware.js'
 import type { Peer } from './peer.js'
 import { checkTarget, Route, type Target, type Turn } from './routing.js'
-import { callStream } from './stream-call.js'
+import { callStream, type StreamOptions } from './stream-call.js'
 import { awaitable } from './upload-call.js'
+import { closeSource } from './values.js'
 
 /** Makes the clients of one peer. */
 export class Clients {
@@ -75,9 +76,10 @@ function streamMethodOf(
 ): Method {
   const route = new Route(peer, stream, target, turn)
   const { use = [] } = target
-  const begin = aroundStream(stream.name, use, (input, options) =>
-    callStream({ route, input, options }),
-  )
+  const begin = aroundStream(stream.name, use, {
+    begin: (input, options) => callStream({ route, input, options }),
+    drop: ({ upload }: StreamOptions) => closeSource(upload),
+  })
   return (input, options = {}) => {
     const values = begin(input, options)
     return stream.upload === undefined ? values : awaitable(stream, values)

@@ -127,28 +127,47 @@ export function aroundCall(
 
 type Values = AsyncIterableIterator<unknown, undefined>
 
-/** Puts middleware around a stream, which runs when the first value is asked for. */
+/**
+ * Puts middleware around a stream, which runs when the first value is asked for.
+ *
+ * @param drop told when the middleware, or the reader, has left it at that: nobody will read what was to be uploaded
+ */
 export function aroundStream(
   procedure: string,
   middleware: readonly ClientMiddleware[],
-  begin: (input: unknown, options: CallOptions) => Values,
+  {
+    begin,
+    drop,
+  }: {
+    begin: (input: unknown, options: CallOptions) => Values
+    drop: (options: CallOptions) => void
+  },
 ): (input: unknown, options: CallOptions) => Values {
   if (middleware.length === 0) return begin
   const outgoing = { kind: 'stream', procedure } as const
   const run = aroundCall(outgoing, middleware, async (input, options) => begin(input, options))
-  return (input, options) => new LateStream(procedure, () => run(input, options))
+  return (input, options) =>
+    new LateStream(procedure, {
+      make: () => run(input, options),
+      drop: () => drop(options),
+    })
 }
 
 /** A stream whose values come from an iterable that is still to be made. */
 class LateStream implements Values {
   readonly #procedure: string
   readonly #make: () => Promise<unknown>
+  readonly #drop: () => void
   #values: Promise<AsyncIterator<unknown>> | undefined
   #left = false
 
-  constructor(procedure: string, make: () => Promise<unknown>) {
+  constructor(
+    procedure: string,
+    { make, drop }: { make: () => Promise<unknown>; drop: () => void },
+  ) {
     this.#procedure = procedure
     this.#make = make
+    this.#drop = drop
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
@@ -165,6 +184,7 @@ class LateStream implements Values {
 
   /** Waits for nothing: middleware may take long to give the values that are not wanted any more. */
   async return(): Promise<IteratorResult<unknown, undefined>> {
+    if (this.#values === undefined && !this.#left) this.#drop()
     this.#left = true
     this.#values?.then((values) => values.return?.()).catch(() => {}) // Nobody reads what that could say.
     return { value: undefined, done: true }
@@ -175,9 +195,16 @@ class LateStream implements Values {
   }
 
   async #begin(): Promise<AsyncIterator<unknown>> {
-    const values = (await this.#make()) as Partial<AsyncIterable<unknown>> | undefined
+    let values: Partial<AsyncIterable<unknown>> | undefined
+    try {
+      values = (await this.#make()) as typeof values
+    } catch (error) {
+      this.#drop()
+      throw error
+    }
     if (typeof values?.[Symbol.asyncIterator] === 'function')
       return (values as AsyncIterable<unknown>)[Symbol.asyncIterator]()
+    this.#drop()
     throw new InvalidOptionError(
       `${this.#procedure}: middleware around a stream must return an async iterable, as next() does`,
       { procedure: this.#procedure },

@@ -237,10 +237,20 @@ function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): Values<T> {
 
 /** Tells a source that was never asked for anything that it will not be. */
 export function closeSource(source: AsyncIterable<unknown> | Iterable<unknown> | undefined): void {
-  if (source !== undefined) close(iteratorOf(source))
+  if (source === undefined) return
+  ignoring(() => {
+    const stream = source as { destroy?: unknown }
+    // The iterator of one of Node's streams closes nothing before it has begun.
+    return typeof stream.destroy === 'function' ? stream.destroy() : iteratorOf(source).return?.()
+  })
 }
 
-/** Tells a source that nobody wants its values. What it has to say about that interests nobody either. */
+/** Tells a source that nobody wants its values. */
 function close(values: Values<unknown>): void {
-  new Promise((resolve) => resolve(values.return?.())).catch(() => {})
+  ignoring(() => values.return?.())
+}
+
+/** What a source has to say about its end interests nobody, whether it throws at once or rejects. */
+function ignoring(end: () => unknown): void {
+  new Promise((resolve) => resolve(end())).catch(() => {})
 }

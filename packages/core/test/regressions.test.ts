@@ -1,9 +1,11 @@
 // One test for each fault that a reader found and no other test had.
 
+import { Readable } from 'node:stream'
 import { contract, procedure, stream, topic, WorkerLostError } from '@clusterwire/core'
 import { createMemoryMesh, type MemoryMesh } from '@clusterwire/core/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { deferred, failureOf, until } from './support.js'
 
 async function open(workers: number): Promise<MemoryMesh> {
   const mesh = await createMemoryMesh({ workers })
@@ -191,6 +193,63 @@ test('a source that has nothing to say is closed when its reader leaves', async 
     break
   }
   await expect.poll(() => closed).toBe(true)
+})
+
+const depot = contract('depot', {
+  take: stream({ upload: z.any(), output: z.int() }),
+  give: stream({ output: z.any() }),
+})
+
+test('a Node stream that is never read is closed: an upload that is refused, and an answer that nobody waits for any more', async () => {
+  const mesh = await open(1)
+  const answer = new Readable({ objectMode: true })
+  const [entered, gate] = [deferred(), deferred()]
+  mesh.workers[0]?.serve(depot, {
+    async *take() {},
+    async give() {
+      entered.resolve()
+      await gate.promise
+      return answer
+    },
+  })
+  await mesh.workers[0]?.ready()
+  const upload = new Readable({ objectMode: true })
+  const signal = AbortSignal.abort()
+  const refused = mesh.primary.client(depot).take(undefined, { upload, signal })
+  expect((await failureOf(refused.next())).code).toBe('CANCELLED')
+  const leaving = new AbortController()
+  const left = mesh.primary.client(depot).give(undefined, { signal: leaving.signal }).next()
+  await entered.promise
+  leaving.abort()
+  await failureOf(left)
+  await until(() => mesh.workers[0]?.peer.serving === 0, 'it is told')
+  gate.resolve()
+  await until(() => upload.destroyed && answer.destroyed, 'both are closed')
+})
+
+test('an upload that middleware lets nobody read is closed', async () => {
+  const mesh = await open(1)
+  const refuse = () => Promise.reject(new Error('not today'))
+  const guarded = mesh.primary.client(depot, { use: [refuse] })
+  const [refused, left] = [new Readable({ objectMode: true }), new Readable({ objectMode: true })]
+  await expect(guarded.take(undefined, { upload: refused }).next()).rejects.toThrow('not today')
+  await guarded.take(undefined, { upload: left }).return?.()
+  await until(() => refused.destroyed && left.destroyed, 'both are closed')
+})
+
+test('an upload that can’t be closed does not keep its call from ending', async () => {
+  const mesh = await open(1)
+  const locked = new ReadableStream()
+  locked.getReader()
+  for (const upload of ['text', locked]) {
+    const leaving = new AbortController()
+    const { signal } = leaving
+    // No worker is ready, so it waits for one.
+    const waiting = mesh.primary.client(depot).take(undefined, { upload, signal }).next()
+    leaving.abort()
+    expect((await failureOf(waiting)).code).toBe('CANCELLED')
+  }
+  expect(mesh.primary.pending).toBe(0)
 })
 
 test('a date and a bigint in the same place are two versions of a contract', async () => {

@@ -2,6 +2,7 @@
 
 import { contract, topic } from '@clusterwire/core'
 import { ClusterPeer } from '@clusterwire/core/cluster'
+import type { MeshPeer } from '@clusterwire/core/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { systemClock } from '../src/cluster/clock.js'
@@ -10,7 +11,7 @@ import { Router } from '../src/cluster/router.js'
 import { joinOver } from '../src/cluster/uplink.js'
 import { Peer } from '../src/peer.js'
 import { createLinkPair } from '../src/transports/memory.js'
-import { failureOf } from './support.js'
+import { allReady, failureOf, openMesh, until } from './support.js'
 
 const board = contract('board', {
   one: topic(z.any(), { retain: true }),
@@ -71,4 +72,38 @@ test('beyond the number of bytes, a value is refused, and the one before it stay
   primary.publish(board.one, 'small')
   primary.publish(board.two, 'y'.repeat(600))
   expect(await kept('two')).toEqual(['y'.repeat(600)])
+})
+
+test('who has not read for so long that it was not sent the last values gets them when it reads again; of other topics it has missed some', async () => {
+  const mesh = await openMesh({ workers: 2 })
+  await allReady(mesh)
+  const [publisher, slow] = mesh.workers as [MeshPeer, MeshPeer]
+  const got: unknown[] = []
+  const listen = (name: 'one' | 'two' | 'chat') =>
+    slow.subscribe(board[name], (value, { version, retained }) => {
+      if (String(value).length < 10) got.push({ name, value, version, retained })
+    })
+  for (const name of ['one', 'two', 'chat'] as const) listen(name)
+  publisher.publish(board.one, 'a')
+  await until(() => got.length === 1, 'the first has come')
+  slow.freeze()
+  const large = 'x'.repeat(4 * 1024 * 1024)
+  // Just more than may wait.
+  for (let n = 0; n < 5; n++) publisher.publish(board.chat, large)
+  // Behind those.
+  await publisher.broadcast(board.three, 'nobody listens')
+  await publisher.broadcast(board.one, 'b')
+  const { outcomes } = await publisher.broadcast(board.one, 'c')
+  expect(outcomes).toMatchObject([{ status: 'no-subscriber' }, { status: 'failed' }])
+  publisher.publish(board.two, 'd')
+  publisher.publish(board.chat, 'missed')
+  slow.thaw()
+  await until(() => got.length === 3, 'the last values have come')
+  await publisher.broadcast(board.chat, 'heard')
+  expect(got).toEqual([
+    { name: 'one', value: 'a', version: 1, retained: false },
+    { name: 'one', value: 'c', version: 3, retained: true },
+    { name: 'two', value: 'd', version: 1, retained: true },
+    { name: 'chat', value: 'heard', version: 0, retained: false },
+  ])
 })

@@ -11,6 +11,7 @@ import { type Deferred, deferred, turn } from './support.js'
 class FakeWorker {
   readonly number: number
   readonly restarts: number
+  isToEnd = false
   readonly proven: Promise<void> = Promise.resolve()
   readonly #ready: Deferred = deferred()
   readonly #exited: Deferred<WorkerExit> = deferred()
@@ -201,6 +202,16 @@ test.each(['the process can’t be started', 'the next one exits'])(
     expect(slot.processes.length).toBe(1)
   },
 )
+
+test('a worker that is let go as soon as it is ready takes nobody’s place', async () => {
+  const { slot, told, begin, last } = open()
+  await begin()
+  const replaced = expect(slot.replace()).rejects.toMatchObject({ code: 'WORKER_BOOT' })
+  last().isToEnd = true
+  await last().getReady()
+  await replaced
+  expect([slot.worker?.number, told]).toEqual([1, []])
+})
 
 test('a worker that dies while the next one boots is followed by that one alone', async () => {
   const { clock, slot, forked, begin, last } = open()

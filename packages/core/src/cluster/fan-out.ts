@@ -31,6 +31,8 @@ export class FanOut {
   readonly #parts: FanOutParts
   readonly #listeners = new Listeners()
   readonly #retained: RetainedValues
+  /** By member: the retained topics whose last value it has not been sent, since so much waited for it. */
+  readonly #owed = new Map<number, Set<string>>()
 
   constructor(parts: FanOutParts) {
     this.#parts = parts
@@ -45,7 +47,7 @@ export class FanOut {
   /** A member listens from now on; what is kept for it is sent at once. */
   subscribe(topic: string, number: number): void {
     this.#listeners.add(topic, number)
-    for (const frame of this.#retained.of(topic)) this.#parts.forward(number, frame)
+    this.#sendKept(topic, number)
   }
 
   unsubscribe(topic: string, number: number): void {
@@ -55,22 +57,59 @@ export class FanOut {
   /** A member is gone. */
   forget(number: number): void {
     this.#listeners.forget(number)
+    this.#owed.delete(number)
   }
 
   /**
    * Gives a publication to all who listen. For one that is awaited, this moment decides who is waited for: whoever is ready now
-   * gets it, and whoever gets ready later does so after it.
+   * gets it, and whoever gets ready later does so after it. Who lags behind does not get it; or, of a retained topic, later.
    */
   publish(from: number, frame: Frame): void {
     checkPublication(frame)
     const topic = topicOf(frame)
-    if ((frame.flags & Flag.retain) !== 0 && !this.#keep(topic, from, frame)) return
+    const isKept = (frame.flags & Flag.retain) !== 0
+    if (isKept && !this.#keep(topic, from, frame)) return
     const listeners = this.#listeners.of(topic)
     const lagging = [...listeners].filter((number) => this.#lags(number))
     if ((frame.flags & Flag.acknowledge) !== 0)
       this.#tellReceivers(from, frame.id, { listeners, lagging })
-    for (const number of listeners)
+    for (const number of listeners) {
       if (!lagging.includes(number)) this.#parts.forward(number, frame)
+      if (isKept) this.#note(topic, number, lagging.includes(number))
+    }
+  }
+
+  /** Notes whether a member has yet to get a topic's last value. That it gets when all has left that waits for it now. */
+  #note(topic: string, number: number, isOwed: boolean): void {
+    const owed = this.#owed.get(number)
+    if (!isOwed) owed?.delete(topic)
+    else if (owed !== undefined) owed.add(topic)
+    else {
+      this.#owed.set(number, new Set([topic]))
+      this.#payLater(number)
+    }
+  }
+
+  /** With all data, or it might find the member lagging behind still, and nothing that is yet to leave. */
+  #payLater(number: number): void {
+    this.#parts.linkTo(number)?.flush(() => this.#pay(number), true)
+  }
+
+  /** Sends a member the last values that it has missed, as far as that does not make it lag behind again. */
+  #pay(number: number): void {
+    for (const topic of this.#owed.get(number) ?? []) {
+      if (this.#lags(number)) return this.#payLater(number)
+      this.#owed.get(number)?.delete(topic)
+      if (!this.#listeners.of(topic).has(number)) continue
+      this.#sendKept(topic, number)
+      // What does not leave waits from then on, and counts.
+      this.#parts.linkTo(number)?.flush()
+    }
+    this.#owed.delete(number)
+  }
+
+  #sendKept(topic: string, number: number): void {
+    for (const frame of this.#retained.of(topic)) this.#parts.forward(number, frame)
   }
 
   /** Whether so much waits for a member already that publications would pile up without bound. */

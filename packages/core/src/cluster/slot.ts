@@ -139,12 +139,14 @@ export class Slot {
     await Promise.race([worker.ready, ended]).finally(cancel)
   }
 
-  /** Before another worker goes for it: it has lived long enough to answer a heartbeat. */
+  /** Before another worker goes for it: it has lived long enough to answer a heartbeat, and has not been let go meanwhile. */
   async #proof(worker: WorkerProcess): Promise<void> {
     const ended = worker.exited.then(({ reason }) => {
       throw new WorkerBootError(`${worker} ${reason}, as soon as it was ready`)
     })
     await Promise.race([worker.proven, ended])
+    if (worker.isToEnd)
+      throw new WorkerBootError(`${worker} was told to end, as soon as it was ready`)
   }
 
   #exited(worker: WorkerProcess, exit: WorkerExit): void {

@@ -26,13 +26,19 @@ export const vitalsSchema: Schema<Vitals> = shape({
   abandoned: 'number',
 })
 
-/** What a process measures of itself; each time since the last. */
+/** What a process measures of itself; each time since the last. Never throws: a worker that answers is none that is silent. */
 export function createMeter(): () => Pick<Vitals, 'rss' | 'utilization'> {
+  let rss = 0
   let last: EventLoopUtilization = performance.eventLoopUtilization()
   return () => {
     const now = performance.eventLoopUtilization()
     const { utilization } = performance.eventLoopUtilization(now, last)
     last = now
-    return { rss: process.memoryUsage.rss(), utilization }
+    try {
+      rss = process.memoryUsage.rss()
+    } catch {
+      // It stands in a file, and this process has opened all that it may: as it was the last time.
+    }
+    return { rss, utilization }
   }
 }

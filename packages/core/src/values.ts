@@ -1,5 +1,6 @@
 // Values in and out of an exchange as async iterables: what comes in waits here until it is asked for, what goes out waits for credit.
 
+import { InvalidValueError } from './errors.js'
 import type { Exchange } from './exchange.js'
 import { Flag, type Frame } from './frames.js'
 import { type AnySchema, isBytes } from './schema.js'
@@ -231,8 +232,17 @@ function encodePiece(out: ByteWriter, { bytes, at, end }: Piece): void {
 
 type Values<T> = AsyncIterator<T> | Iterator<T>
 
+/** @throws Unfit when it has none */
 function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): Values<T> {
-  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  // An object made of it, as text has values, too.
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = Object(source)
+  const make = later ?? now
+  if (typeof make === 'function') return make.call(source)
+  throw new Unfit(
+    new InvalidValueError(
+      `What is streamed must be an iterable or an async iterable, got ${source === null ? 'null' : typeof source}`,
+    ),
+  )
 }
 
 /** Tells a source that was never asked for anything that it will not be. */

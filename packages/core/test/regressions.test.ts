@@ -252,6 +252,28 @@ test('an upload that can’t be closed does not keep its call from ending', asyn
   expect(mesh.primary.pending).toBe(0)
 })
 
+test('an upload may be text, which is a stream of its characters; what is no stream is refused by name', async () => {
+  const mesh = await open(1)
+  mesh.workers[0]?.serve(depot, {
+    async *take(_input, { upload }) {
+      for await (const one of upload) yield String(one).charCodeAt(0)
+    },
+    async *give() {},
+  })
+  await mesh.workers[0]?.ready()
+  const { take } = mesh.primary.client(depot)
+  const codes: number[] = []
+  for await (const code of take(undefined, { upload: 'text' })) codes.push(code)
+  expect(codes).toEqual([116, 101, 120, 116])
+  for (const upload of [5, null, {}]) {
+    const refused = take(undefined, { upload: upload as unknown as string[] })
+    await expect(refused.next()).rejects.toMatchObject({
+      code: 'INVALID_VALUE',
+      message: expect.stringMatching(/^depot\.take: .*iterable, got (number|null|object)/),
+    })
+  }
+})
+
 test('a date and a bigint in the same place are two versions of a contract', async () => {
   const dated = contract('desk', { at: procedure({ output: z.object({ at: z.date() }) }) })
   const numbered = contract('desk', { at: procedure({ output: z.object({ at: z.bigint() }) }) })

@@ -39,6 +39,7 @@ const packages = {
         'transports/dead-end.ts',
         'exchange.ts',
         'waiting-room.ts',
+        'moment.ts',
         'retry-budget.ts',
       ],
       ['incoming.ts', 'outgoing.ts', 'limiter.ts'],

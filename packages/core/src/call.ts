@@ -216,7 +216,7 @@ class Call implements CallerEvents, Applicant {
   #succeed(value: unknown): void {
     if (this.#settled) return
     this.#settle()
-    this.route.tally.succeeded(this.route.peer.now() - this.#begunAt)
+    this.route.tally.succeeded(this.route.peer.moment.time - this.#begunAt)
     this.#tell('call.end')
     this.#resolve(value)
   }

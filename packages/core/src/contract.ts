@@ -71,6 +71,9 @@ export type Members = Readonly<Record<string, Member>>
 /** The key under which a contract carries its own name. */
 export const contractName: unique symbol = Symbol.for('clusterwire.contract')
 
+/** What the full names of Clusterwire's own procedures begin with. */
+export const OWN_NAMES = 'clusterwire.'
+
 /** The longest that a call waits when neither it nor its procedure says otherwise, in milliseconds. */
 export const DEFAULT_TIMEOUT = 30_000
 

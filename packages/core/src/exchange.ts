@@ -2,6 +2,7 @@
 
 import type { Member } from './directory.js'
 import { Flag, type Frame, type FrameHead, FrameType, HEADER_BYTES } from './frames.js'
+import type { Moment } from './moment.js'
 import { ReceiveWindow, SendWindow } from './streams.js'
 import type { Clock, Link, Sender } from './transport.js'
 import type { ByteWriter } from './transports/bytes.js'
@@ -20,6 +21,8 @@ export interface Exchanger {
   readonly number: number
   readonly clock: Clock
   now(): number
+  /** When what is being handled now came in. */
+  readonly moment: Moment
   linkTo(member: Member): Link
   /** Handlers that go on although nobody waits for them any more. */
   abandoned: number

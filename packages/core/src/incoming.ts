@@ -63,7 +63,7 @@ export class IncomingExchange extends Exchange {
     super(peer, caller.member, open.id, 0)
     this.#caller = caller
     this.procedure = procedure
-    this.arrivedAt = peer.now()
+    this.arrivedAt = peer.moment.time
     this.deadline = open.arg === 0 ? Number.POSITIVE_INFINITY : this.arrivedAt + open.arg
     this.hasUpload = (open.flags & Flag.upload) !== 0
     if ((open.flags & Flag.meta) === 0) {

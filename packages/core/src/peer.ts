@@ -7,6 +7,7 @@ import { PeerClosedError, ProtocolError } from './errors.js'
 import type { Exchanger, Turnstile } from './exchange.js'
 import { describeError } from './failure.js'
 import { type Announcement, EVERYONE, Flag, type Frame, FrameType } from './frames.js'
+import { Moment } from './moment.js'
 import type { OutgoingExchange, Request } from './outgoing.js'
 import { Requests } from './requests.js'
 import { RetryBudget } from './retry-budget.js'
@@ -61,6 +62,7 @@ export class Peer implements Exchanger {
   readonly id: string
   readonly number: number
   readonly clock: Clock
+  readonly moment: Moment
   readonly directory: Directory = new Directory()
   readonly stacks: boolean
   /** Which request the running code is handling. */
@@ -96,6 +98,7 @@ export class Peer implements Exchanger {
     this.id = options.id
     this.number = options.number
     this.clock = options.clock
+    this.moment = new Moment(options.clock)
     this.stacks = options.stacks ?? true
     this.#options = options
     this.scopes = new Scopes(options.scopes, options.scopesAreCheap ?? false)

@@ -1,5 +1,6 @@
 // What one peer asks of others, and has not seen the end of.
 
+import { OWN_NAMES } from './contract.js'
 import { OverloadedError, ProtocolError } from './errors.js'
 import { type Exchanger, send } from './exchange.js'
 import { nameProcedure } from './failure.js'
@@ -8,9 +9,6 @@ import { encodeRequest, type Opener, OutgoingExchange, type Request } from './ou
 import { PendingTable } from './pending.js'
 
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024
-
-/** What the cluster says about itself is short and bounded in number, and has to get through above all when much waits. */
-const OF_THE_CLUSTER = 'clusterwire.'
 
 /** The calling half of a peer. */
 export class Requests implements Opener {
@@ -41,7 +39,8 @@ export class Requests implements Opener {
   open<T>(request: Request<T>): OutgoingExchange {
     const { member, procedure } = request
     const link = this.peer.linkTo(member)
-    if (link.queued > this.#maxQueuedBytes && !procedure.startsWith(OF_THE_CLUSTER))
+    // What the cluster says about itself is short and bounded in number, and has to get through above all when much waits.
+    if (link.queued > this.#maxQueuedBytes && !procedure.startsWith(OWN_NAMES))
       throw new OverloadedError(
         `${procedure}: ${link.queued} bytes wait for ${member} already, which does not read fast enough; try again later`,
         { procedure },

@@ -1,5 +1,6 @@
 // What a peer has done since its start: how many calls, how they ended, how long they took.
 
+import { OWN_NAMES } from './contract.js'
 import { Histogram, type HistogramData, type LatencySummary } from './histogram.js'
 
 /** One procedure's (or stream's) numbers, on their way to another process. */
@@ -132,7 +133,7 @@ function mapValues<T extends object>(
   make: (tally: Tally) => T,
 ): Record<string, T> {
   const users = [...tallies].filter(
-    ([name, tally]) => !name.startsWith('clusterwire.') && tally.count > 0,
+    ([name, tally]) => !name.startsWith(OWN_NAMES) && tally.count > 0,
   )
   return Object.fromEntries(users.map(([name, tally]) => [name, make(tally)]))
 }

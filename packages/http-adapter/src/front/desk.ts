@@ -115,7 +115,7 @@ export class Desk {
 
   /** A worker has begun to answer. */
   responded({ load, since }: Stay, status: number): void {
-    const ms = this.peer.now() - since
+    const ms = this.peer.moment.time - since
     load.latency.record(ms)
     if (status >= 500 || status === 0) load.errors++
     this.#count(status)
@@ -128,7 +128,7 @@ export class Desk {
     stay.end()
     stay.load.errors++
     if (code === 'DEADLINE_EXCEEDED' && !answering)
-      this.#observe(stay.load.member, this.peer.now() - stay.since)
+      this.#observe(stay.load.member, this.peer.moment.time - stay.since)
   }
 
   /** The front has answered itself. */

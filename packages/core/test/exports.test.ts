@@ -69,6 +69,7 @@ test('@clusterwire/core/peer', () => {
       "Peer",
       "SocketLink",
       "WINDOW_BYTES",
+      "ballast",
       "bytesOf",
       "createLinkPair",
       "dataBytes",

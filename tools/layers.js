@@ -15,8 +15,6 @@ const packages = {
       ['contract.ts', 'transports/bytes.ts'],
       ['infer.ts', 'transport.ts'],
       [
-        'transports/clock.ts',
-        'transports/ballast.ts',
         'abort.ts',
         'late-value.ts',
         'thenable.ts',
@@ -66,6 +64,7 @@ const packages = {
       ['gather.ts', 'service.ts'],
       ['cluster-peer.ts'],
       [
+        'cluster/clock.ts',
         'cluster/process.ts',
         'cluster/exit.ts',
         'cluster/shape.ts',

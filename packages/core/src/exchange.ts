@@ -5,7 +5,6 @@ import { Flag, type Frame, type FrameHead, FrameType, HEADER_BYTES } from './fra
 import type { Moment } from './moment.js'
 import { ReceiveWindow, SendWindow } from './streams.js'
 import type { Clock, Link, Sender } from './transport.js'
-import { ballast } from './transports/ballast.js'
 import type { ByteWriter } from './transports/bytes.js'
 
 /** Writes a value's bytes behind what `out` holds. What it throws takes the whole frame back. */
@@ -154,7 +153,6 @@ export abstract class Exchange implements Sender {
 
 /** The bytes of a frame from `start` on, to be kept: a copy, unless nobody else has them. */
 export function bytesOf({ bytes, end, owned }: Frame, start: number): Buffer {
-  ballast.note(end - start)
   const part = bytes.subarray(start, end)
   return owned ? part : Buffer.from(part)
 }

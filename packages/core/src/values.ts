@@ -6,7 +6,6 @@ import { Flag, type Frame } from './frames.js'
 import { type AnySchema, isBytes } from './schema.js'
 import { PIECE_BYTES } from './streams.js'
 import { isThenable } from './thenable.js'
-import { ballast } from './transports/ballast.js'
 import type { ByteWriter } from './transports/bytes.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 
@@ -122,7 +121,6 @@ export class Unfit {
 export function readData(frame: Frame): unknown {
   const { flags, bytes, body, end, owned } = frame
   if ((flags & Flag.raw) === 0) return decodeValue(bytes, body, end)
-  ballast.note(end - body)
   return owned
     ? new Uint8Array(bytes.buffer, bytes.byteOffset + body, end - body)
     : new Uint8Array(bytes.subarray(body, end))

@@ -69,7 +69,6 @@ test('@clusterwire/core/peer', () => {
       "Peer",
       "SocketLink",
       "WINDOW_BYTES",
-      "ballast",
       "bytesOf",
       "createLinkPair",
       "dataBytes",

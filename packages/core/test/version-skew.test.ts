@@ -1,12 +1,12 @@
 // Workers that speak another version of the protocol than the primary: neither side has to guess why they do not come together.
 
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '../src/cluster/clock.js'
 import { Router } from '../src/cluster/router.js'
 import { joinOver } from '../src/cluster/uplink.js'
 import { type FrameHead, FrameType, PROTOCOL_VERSION } from '../src/frames.js'
 import { Peer } from '../src/peer.js'
 import type { Link } from '../src/transport.js'
-import { systemClock } from '../src/transports/clock.js'
 import { TRANSPORTS } from './hostile/village.js'
 import { deferred, failureOf } from './support.js'
 

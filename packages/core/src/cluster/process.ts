@@ -7,7 +7,7 @@ import { CHANNELS, type Channels } from '../channels.js'
 import type { IncomingExchange } from '../incoming.js'
 import type { PeerOptions } from '../peer.js'
 import type { ScopeStore } from '../scopes.js'
-import { holdingClock, systemClock } from '../transports/clock.js'
+import { holdingClock, systemClock } from './clock.js'
 
 /** From this version on, Node keeps them without watching every promise. */
 const SCOPES_ARE_CHEAP = Number.parseInt(process.versions.node, 10) >= 24

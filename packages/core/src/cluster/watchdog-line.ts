@@ -4,7 +4,7 @@
 // writes a number and the last request that it has sent; the watchdog answers with that number and what it has taken back of them.
 
 import type { Socket } from 'node:net'
-import { systemClock } from '../transports/clock.js'
+import { systemClock } from './clock.js'
 import { isOfType } from './shape.js'
 import { type Recalled, recallBits } from './turnstile.js'
 

@@ -2,6 +2,7 @@
 
 import { nanoid } from 'nanoid/non-secure'
 import { Clients } from '../client.js'
+import { systemClock } from '../cluster/clock.js'
 import { primaryControl } from '../cluster/control.js'
 import { createChannels, createScopes } from '../cluster/process.js'
 import { Router } from '../cluster/router.js'
@@ -10,7 +11,6 @@ import { ClusterPeer } from '../cluster-peer.js'
 import { InvalidOptionError } from '../errors.js'
 import { Peer } from '../peer.js'
 import type { Clock, Link } from '../transport.js'
-import { systemClock } from '../transports/clock.js'
 import { createLinkPair } from '../transports/memory.js'
 import { Line } from './faults.js'
 

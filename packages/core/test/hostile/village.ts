@@ -2,12 +2,12 @@
 
 import { ClusterPeer } from '@clusterwire/core/cluster'
 import { expect, onTestFinished } from 'vitest'
+import { systemClock } from '../../src/cluster/clock.js'
 import { Router } from '../../src/cluster/router.js'
 import { joinOver } from '../../src/cluster/uplink.js'
 import { type Frame, type FrameHead, FrameType, PROTOCOL_VERSION } from '../../src/frames.js'
 import { Peer } from '../../src/peer.js'
 import type { Link } from '../../src/transport.js'
-import { systemClock } from '../../src/transports/clock.js'
 import { encodeValue } from '../../src/transports/codec.js'
 import { FrameReader } from '../../src/transports/frame-reader.js'
 import { FrameBuffer } from '../../src/transports/framing.js'

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import { ballast, type OutgoingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
+import { type OutgoingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
 import { encodeBody, encodeTrailers } from '../wire.js'
 
 /** Up to here a body is held back until it is complete, and kept until the response begins. */
@@ -152,7 +152,6 @@ export class Upload {
   }
 
   #take(chunk: Buffer): void {
-    ballast.note(chunk.length)
     this.#size += chunk.length
     if (this.#size > this.#limit) return this.#exceeded()
     this.#keep(chunk)

@@ -21,7 +21,7 @@ export interface Exchanger {
   readonly number: number
   readonly clock: Clock
   now(): number
-  /** When what is being handled now came in. */
+  /** When what runs now began to: when what it handles came in. */
   readonly moment: Moment
   linkTo(member: Member): Link
   /** Handlers that go on although nobody waits for them any more. */

@@ -6,7 +6,7 @@ const NOW = Promise.resolve()
 
 /**
  * A clock that is read once for all that runs without a pause: for when something came in. What was read together was there together, and
- * a read of the clock for each frame was a twelfth of a call's processor time at its caller (docs/performance.md). Not for deadlines of what
+ * reading the clock for each frame was a tenth of a call's processor time at its caller (docs/performance.md). Not for deadlines of what
  * users' code begins, which may have run for long by then.
  */
 export class Moment {

@@ -1,7 +1,5 @@
 // Real time, for peers in real processes.
 
-// Imported: the global of this name is a getter, which is called every time.
-import { performance } from 'node:perf_hooks'
 import type { Clock } from '../transport.js'
 
 /** Waiting calls keep no process alive: their link does. */

@@ -82,17 +82,16 @@ export abstract class Exchange implements Sender {
   }
 
   /**
-   * Sends one data frame. To be called while `writable`; bytes are to be cut into pieces of `PIECE_BYTES`.
+   * Sends one data frame. To be called while `writable`; bytes are to be sent by `writeBytes`.
    * Returns whether more may follow at once; else `drain` tells when.
    *
    * @param flags bits that the frame has besides. Default none
    */
   write<T>(encode: Encode<T>, value: T, flags = 0): boolean {
     if (this.#over) return false
-    this.#outgoing ??= new SendWindow()
     const link = this.peer.linkTo(this.member)
     const out = link.begin(this.head(FrameType.data, this.#direction | Flag.bulk | flags))
-    const start = out.position - HEADER_BYTES
+    const start = out.position
     try {
       encode(out, value)
     } catch (error) {
@@ -101,18 +100,43 @@ export abstract class Exchange implements Sender {
     }
     const size = out.position - start
     link.commit()
-    // The header counts, or a flood of empty values would be free.
-    this.#outgoing.spend(size)
-    if (link.congested && !this.#held) {
-      this.#held = true
-      link.whenClear(this)
+    return this.#spend(size, link)
+  }
+
+  /**
+   * As `write`, with bytes that are sent as they are (`Flag.raw`): a part of `bytes`, `PIECE_BYTES` at most. Large ones are not copied into the
+   * link's buffer where both sides share memory.
+   */
+  writeBytes(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
+    if (this.#over) return false
+    const link = this.peer.linkTo(this.member)
+    const flags = this.#direction | Flag.bulk | Flag.raw
+    const out = link.begin(this.head(FrameType.data, flags))
+    try {
+      out.whole(bytes, start, end)
+    } catch (error) {
+      link.abandon()
+      throw error
     }
-    return this.writable
+    link.commit()
+    return this.#spend(end - start, link)
   }
 
   cleared(): void {
     this.#held = false
     if (this.writable) this.drained()
+  }
+
+  /** A data frame with so large a body has been sent. */
+  #spend(size: number, link: Link): boolean {
+    this.#outgoing ??= new SendWindow()
+    // The header counts, or a flood of empty values would be free.
+    this.#outgoing.spend(HEADER_BYTES + size)
+    if (link.congested && !this.#held) {
+      this.#held = true
+      link.whenClear(this)
+    }
+    return this.writable
   }
 
   /** Gives back the room that a data frame took, when its user is done with it. `bytes`: what `dataBytes` said of the frame. */
@@ -149,12 +173,6 @@ export abstract class Exchange implements Sender {
     const { id, member, peer } = this
     return { type, flags, ref: 0, to: member.number, from: peer.number, id, arg }
   }
-}
-
-/** The bytes of a frame from `start` on, to be kept: a copy, unless nobody else has them. */
-export function bytesOf({ bytes, end, owned }: Frame, start: number): Buffer {
-  const part = bytes.subarray(start, end)
-  return owned ? part : Buffer.from(part)
 }
 
 /** The bytes of credit that a data frame costs. */

@@ -63,6 +63,9 @@ export const FrameType = {
   receivers: 17,
   /** subscriber → publisher: its subscribers have run. Body: a {@link Failure} when one of them threw. */
   applied: 18,
+
+  /** either way, about the link alone: `arg` more bytes may be written to the memory that both sides share. */
+  room: 19,
 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 
@@ -84,6 +87,8 @@ export const Flag = {
   meta: 64,
   /** data: the body is bytes, and no encoded value. */
   raw: 128,
+  /** data: the body lies in the memory that both sides share, at `arg`; in its place stands its size (u32). */
+  beside: 16,
 } as const
 
 /** Why a caller cancels. */
@@ -115,6 +120,10 @@ export interface Frame extends FrameHead {
   readonly end: number
   /** Whether nobody else has its bytes: they may then be kept. */
   readonly owned: boolean
+  /** Copies its bytes from `start` on to the front of `target`. Cheaper than to look at `bytes`, which may have to be fetched first. */
+  copy(target: Uint8Array, start: number): void
+  /** Its bytes from `start` on, to be kept: a copy, unless nobody else has them. */
+  keep(start: number): Buffer
 }
 
 /** Where a member is in its life, as others need to know it. `suspect`: it takes work, but has not answered for a while. */

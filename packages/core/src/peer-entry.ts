@@ -1,6 +1,6 @@
 export { type Candidate, Directory, type Member } from './directory.js'
-export { bytesOf, dataBytes, type Encode, type Exchange } from './exchange.js'
-export type { Frame, FrameHead } from './frames.js'
+export { dataBytes, type Encode, type Exchange } from './exchange.js'
+export { Flag, type Frame, type FrameHead } from './frames.js'
 export { Histogram, type LatencySummary } from './histogram.js'
 export type { CalleeEvents, IncomingExchange } from './incoming.js'
 export type { CallerEvents, OutgoingExchange, Request } from './outgoing.js'

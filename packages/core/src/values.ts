@@ -6,7 +6,6 @@ import { Flag, type Frame } from './frames.js'
 import { type AnySchema, isBytes } from './schema.js'
 import { PIECE_BYTES } from './streams.js'
 import { isThenable } from './thenable.js'
-import type { ByteWriter } from './transports/bytes.js'
 import { decodeValue, encodeValue } from './transports/codec.js'
 
 /** What an inbox tells of its reader. */
@@ -119,12 +118,14 @@ export class Unfit {
 
 /** Reads the value of a data frame, or its bytes. */
 export function readData(frame: Frame): unknown {
-  const { flags, bytes, body, end, owned } = frame
-  if ((flags & Flag.raw) === 0) return decodeValue(bytes, body, end)
-  return owned
-    ? new Uint8Array(bytes.buffer, bytes.byteOffset + body, end - body)
-    : new Uint8Array(bytes.subarray(body, end))
+  if ((frame.flags & Flag.raw) === 0) return decodeValue(frame.bytes, frame.body, frame.end)
+  const bytes = frame.keep(frame.body)
+  // Small buffers stand in a pool that Node has for all of them, which must not be given away.
+  if (bytes.length < POOLED_BYTES) return new Uint8Array(bytes)
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
+
+const POOLED_BYTES = Buffer.poolSize >>> 1
 
 /** Where values are asked for no faster than they leave. */
 export class Outbox {
@@ -206,8 +207,7 @@ export class Outbox {
   async #putBytes(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
       if (!this.#exchange.writable) await this.#room()
-      const piece = { bytes, at, end: Math.min(at + PIECE_BYTES, bytes.length) }
-      this.#exchange.write(encodePiece, piece, Flag.raw)
+      this.#exchange.writeBytes(bytes, at, Math.min(at + PIECE_BYTES, bytes.length))
     }
   }
 
@@ -218,16 +218,6 @@ export class Outbox {
         this.#resume = resolve
       })
   }
-}
-
-interface Piece {
-  readonly bytes: Uint8Array
-  readonly at: number
-  readonly end: number
-}
-
-function encodePiece(out: ByteWriter, { bytes, at, end }: Piece): void {
-  out.bytes(bytes, at, end)
 }
 
 type Values<T> = AsyncIterator<T> | Iterator<T>

@@ -9,7 +9,7 @@
 // The text is the strings' characters without anything between them: method, URL, the client's strings if it is new, then names and
 // values of the headers in turn. A length of 255 stands for "the u32 behind me".
 
-import type { ByteWriter, Encode } from '@clusterwire/core/peer'
+import { type ByteWriter, type Encode, Flag, type Frame } from '@clusterwire/core/peer'
 
 /** The procedure that answers one request. */
 export const REQUEST = 'http.request'
@@ -50,10 +50,13 @@ export const ResponseFlag = {
   reset: 2,
 } as const
 
-/** The byte before what a data frame carries. */
+/** What a data frame carries. */
 export const Piece = {
-  /** Bytes of the body (of a request), of the head and the body (of a response), of either side of an upgraded connection. */
+  /** Bytes of the body (of a request), of the head and the body (of a response), of either side of an upgraded connection: they are the frame's (`Flag.raw`). */
   body: 0,
+
+  // Anything else is told by the byte before it.
+
   /** A whole informational response: 100 Continue, 103 Early Hints. */
   interim: 1,
   /** The trailers of a request, laid out as headers are. On a connection that is upgraded: the end of the request's body, also without any. */
@@ -63,6 +66,16 @@ export const Piece = {
   /** From the front: an upgraded connection is to come to its end, politely. */
   goodbye: 4,
 } as const
+
+/** Which `Piece` a data frame carries. */
+export function pieceOf(frame: Frame): number {
+  return (frame.flags & Flag.raw) !== 0 ? Piece.body : (frame.bytes[frame.body] as number)
+}
+
+/** Where in a data frame it begins. */
+export function pieceStart({ flags, body }: Frame): number {
+  return (flags & Flag.raw) !== 0 ? body : body + 1
+}
 
 /** Who is at the other end of a client's connection, and of which. */
 export interface ClientFacts {
@@ -167,12 +180,6 @@ export const encodeTrailers: Encode<readonly string[]> = (out, trailers) => {
 /** Reads the trailers behind a data frame's first byte. */
 export function decodeTrailers(bytes: Buffer, start: number): string[] {
   return decodeStrings(bytes, start).strings
-}
-
-/** Writes a data frame that carries bytes of a request's body. */
-export const encodeBody: Encode<Uint8Array> = (out, bytes) => {
-  out.u8(Piece.body)
-  out.bytes(bytes)
 }
 
 /** Writes a data frame that is nothing but its first byte. */

@@ -1,6 +1,8 @@
 // One fork of node:cluster, with settings of our own.
 
 import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
+import { closeSync } from 'node:fs'
+import { openSharedFile, SharedMemory } from '../transports/shared-memory.js'
 
 /** How workers are started. */
 export interface ForkOptions {
@@ -12,11 +14,19 @@ export interface ForkOptions {
   readonly watchdog: boolean
 }
 
+/** What was forked. */
+export interface Forked {
+  readonly worker: Worker
+  /** The memory that it shares with this process; undefined where there is none. */
+  readonly memory: SharedMemory | undefined
+}
+
 /** The file descriptors that a worker has besides Node's own: its link, and what its watchdog writes to. */
 export const LINK_FD = 4
 export const WATCHDOG_FD = 5
 
-/** The environment variables that tell a worker so. */
+/** The environment variables that tell a worker so, and where the memory is that it shares with the primary. */
+export const MEMORY_ENV = 'CLUSTERWIRE_MEMORY_FD'
 export const LINK_ENV = 'CLUSTERWIRE_LINK_FD'
 export const WATCHDOG_ENV = 'CLUSTERWIRE_WATCHDOG_FD'
 
@@ -24,22 +34,33 @@ export const WATCHDOG_ENV = 'CLUSTERWIRE_WATCHDOG_FD'
 const EXPECTED = new Set(['args', 'exec', 'execArgv', 'silent'])
 
 /** Forks, and leaves the process's settings as they were: it may fork workers of its own. @throws what fork throws */
-export function forkWorker({ exec, args, execArgv, env, watchdog }: ForkOptions): Worker {
+export function forkWorker({ exec, args, execArgv, env, watchdog }: ForkOptions): Forked {
   const global = cluster as { settings: ClusterSettings }
   const before = global.settings
   global.settings = {}
+  const stdio: (string | number)[] = ['inherit', 'inherit', 'inherit', 'ipc', 'pipe']
+  if (watchdog) stdio.push('pipe')
+  const file = openSharedFile()
+  const memoryFd = file === undefined ? undefined : stdio.push(file) - 1
   try {
     cluster.setupPrimary({
       exec,
       args: [...args],
       execArgv: [...(execArgv ?? process.execArgv)],
-      stdio: ['inherit', 'inherit', 'inherit', 'ipc', 'pipe', ...(watchdog ? ['pipe'] : [])],
+      stdio,
     } as ClusterSettings)
     const fds = {
       [LINK_ENV]: String(LINK_FD),
       ...(watchdog && { [WATCHDOG_ENV]: String(WATCHDOG_FD) }),
+      // Said in any case: what the primary's own environment says holds for another process.
+      [MEMORY_ENV]: String(memoryFd ?? ''),
     }
-    return cluster.fork({ ...env, ...fds })
+    const worker = cluster.fork({ ...env, ...fds })
+    const memory = file === undefined ? undefined : new SharedMemory(file, 'primary')
+    return { worker, memory }
+  } catch (error) {
+    if (file !== undefined) closeSync(file)
+    throw error
   } finally {
     global.settings = before
   }

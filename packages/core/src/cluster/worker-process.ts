@@ -68,14 +68,18 @@ export class WorkerProcess {
     options: ForkOptions,
     { clock, generation, restarts, maxFrameBytes }: WorkerProcessParts,
   ) {
-    this.#worker = forkWorker(options)
+    const { worker, memory } = forkWorker(options)
+    this.#worker = worker
     this.number = this.#worker.id
     this.startedAt = clock.now()
     this.generation = generation
     this.restarts = restarts
     const pipes = this.#worker.process.stdio as readonly (Socket | null | undefined)[] | undefined
     const socket = pipes?.[LINK_FD]
-    this.link = socket ? new SocketLink(takeHandle(socket) ?? socket, maxFrameBytes) : undefined
+    this.link = socket
+      ? new SocketLink(takeHandle(socket) ?? socket, maxFrameBytes, memory)
+      : undefined
+    if (!socket) memory?.close()
     const line = pipes?.[WATCHDOG_FD]
     this.watchdog = line ? new WatchdogLine(line) : undefined
     this.ready = new Promise((resolve) => {

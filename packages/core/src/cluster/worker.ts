@@ -8,10 +8,11 @@ import { ClusterPeer } from '../cluster-peer.js'
 import { DrainingError, InvalidOptionError, NotInClusterError } from '../errors.js'
 import type { Client } from '../infer.js'
 import type { Peer } from '../peer.js'
+import { SharedMemory } from '../transports/shared-memory.js'
 import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
 import { CRASHED, ORPHANED } from './exit.js'
-import { LINK_ENV, WATCHDOG_ENV } from './fork.js'
+import { LINK_ENV, MEMORY_ENV, WATCHDOG_ENV } from './fork.js'
 import { atMost, outliveReaders, printError, surroundings } from './process.js'
 import { Turnstile } from './turnstile.js'
 import { joinOver } from './uplink.js'
@@ -110,7 +111,9 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
       'joinCluster() works in a process that startPrimary({ exec }) has started; run the primary instead',
     )
   const watchdogFd = Number(process.env[WATCHDOG_ENV])
+  const memoryFd = Number(process.env[MEMORY_ENV])
   // Its own children have no part in it.
+  delete process.env[MEMORY_ENV]
   delete process.env[LINK_ENV]
   delete process.env[WATCHDOG_ENV]
   // The terminal sends Ctrl-C to every process; only the primary decides what follows from it. And a closed terminal ends no worker.
@@ -118,7 +121,8 @@ async function join(options: WorkerOptions): Promise<ClusterWorker> {
   outliveReaders()
   const turnstile = new Turnstile()
   if (watchdogFd) startWatchdog({ fd: watchdogFd, turnstile, onError })
-  const link = new SocketLink({ fd }, maxFrameBytes)
+  const memory = memoryFd ? SharedMemory.inWorker(memoryFd) : undefined
+  const link = new SocketLink({ fd }, maxFrameBytes, memory)
   let worker: ClusterWorker | undefined
   const peer = await joinOver({
     link,

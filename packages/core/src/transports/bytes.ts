@@ -94,6 +94,14 @@ export class ByteWriter {
     this.position += end - start
   }
 
+  /**
+   * As `bytes`, where that is all that is written between `begin` and `commit` of a frame: large bytes may then take a way of their own, on which
+   * they are not copied here.
+   */
+  whole(source: Uint8Array, start: number, end: number): void {
+    this.bytes(source, start, end)
+  }
+
   /** Writes `text` as UTF-8, lone surrogates as U+FFFD. Returns how many bytes that took. */
   utf8(text: string): number {
     this.ensure(text.length <= UNMEASURED_TEXT ? text.length * 3 : Buffer.byteLength(text))

@@ -261,6 +261,15 @@ class ReceivedFrame implements Frame {
     this.end = end
     this.owned = false
   }
+
+  copy(target: Uint8Array, start: number): void {
+    this.bytes.copy(target, 0, start, this.end)
+  }
+
+  keep(start: number): Buffer {
+    const part = this.bytes.subarray(start, this.end)
+    return this.owned ? part : Buffer.from(part)
+  }
 }
 
 const EMPTY = Buffer.alloc(0)

@@ -2,6 +2,7 @@
 
 import { FrameTooLargeError } from '../errors.js'
 import {
+  Flag,
   type Frame,
   type FrameHead,
   HEADER_BYTES,
@@ -13,8 +14,21 @@ import { framesIn } from './frame-reader.js'
 
 const TWO_TO_32 = 2 ** 32
 
-/** Where a frame's flags stand. */
+/** Where a frame's flags stand, and its `arg`. */
 export const FLAGS_AT = 5
+export const ARG_AT = 24
+
+/** What stands in the place of a body that lies elsewhere: how large it is. */
+export const SIZE_BYTES = 4
+
+/** From this on bytes are laid aside, where that can be done: to write and to read them there costs a system call each. */
+const WORTH_IT_BYTES = 16 * 1024
+
+/** Where the bodies of large frames may lie instead of behind their heads. */
+export interface Aside {
+  /** Takes a part of `bytes`. Where it lies then; -1 when there is no room. */
+  put(bytes: Uint8Array, start: number, end: number): number
+}
 
 /** A buffer with less room than a large piece of a stream takes is full: the next frame begins in another one. */
 const FULL_BYTES = 192 * 1024
@@ -56,10 +70,17 @@ export class FrameBuffer extends ByteWriter {
   #handedOver = 0
   #out = 0
   readonly #spare: Buffer[] = []
+  readonly #aside: Aside | undefined
+  #laidAside = 0
 
-  constructor(limit: number = MAX_FRAME_BYTES) {
+  /**
+   * @param limit bytes of the largest frame. Default 16 MiB
+   * @param aside where the bodies of its large data frames may lie. Default: nowhere else
+   */
+  constructor(limit: number = MAX_FRAME_BYTES, aside?: Aside) {
     super()
     this.#limit = limit
+    this.#aside = aside
   }
 
   /** Bytes that wait. */
@@ -75,6 +96,11 @@ export class FrameBuffer extends ByteWriter {
   /** What `out` will be when all that waits has left. */
   get end(): number {
     return this.#handedOver + this.size
+  }
+
+  /** Bytes that wait, with those that have been laid aside since `next`: nobody knows of them before their frames have left. */
+  get weight(): number {
+    return this.size + this.#laidAside
   }
 
   /** @throws while a frame is begun */
@@ -121,6 +147,19 @@ export class FrameBuffer extends ByteWriter {
     this.#reuse()
   }
 
+  override whole(source: Uint8Array, start: number, end: number): void {
+    const size = end - start
+    const isWorthIt = size >= WORTH_IT_BYTES && size <= this.#limit - HEADER_BYTES
+    const at = isWorthIt ? (this.#aside?.put(source, start, end) ?? -1) : -1
+    if (at < 0) return this.bytes(source, start, end)
+    // What the frame says instead: where, and how much.
+    const { buffer } = this
+    putU32(buffer, this.#start + ARG_AT, at)
+    buffer[this.#start + FLAGS_AT] = (buffer[this.#start + FLAGS_AT] as number) | Flag.beside
+    this.u32(size)
+    this.#laidAside += size
+  }
+
   /** Appends a whole frame as it stands. */
   append(bytes: Buffer, start: number, end: number): void {
     if (this.position > FULL_BYTES) this.#renew()
@@ -141,6 +180,7 @@ export class FrameBuffer extends ByteWriter {
    * that stays good until `release`, which is to be called before this is called again.
    */
   next(bytes: number = Number.POSITIVE_INFINITY): Buffer {
+    this.#laidAside = 0
     const oldest = this.#full[0]
     if (oldest === undefined) {
       const from = this.#first

@@ -1,9 +1,9 @@
 // The two queues in which frames wait to leave a link: stream data in one, everything else in the other, which always goes first.
 
-import { Flag, type Frame, type FrameHead } from '../frames.js'
+import { Flag, type Frame, type FrameHead, FrameType } from '../frames.js'
 import type { Sender } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
-import { FrameBuffer } from './framing.js'
+import { type Aside, FrameBuffer } from './framing.js'
 
 /** So much stream data waits at most, and a frame of each stream: what else there is waits where it comes from, where it costs nothing more. */
 const CONGESTED_BYTES = 256 * 1024
@@ -34,9 +34,13 @@ export class Lanes {
   readonly #turns: Turn[] = []
   #departures: Departure[] = []
 
-  constructor(limit?: number) {
+  /**
+   * @param limit bytes of the largest frame
+   * @param aside where large pieces of streams may lie
+   */
+  constructor(limit?: number, aside?: Aside) {
     this.swift = new FrameBuffer(limit)
-    this.bulk = new FrameBuffer(limit)
+    this.bulk = new FrameBuffer(limit, aside)
     this.#current = this.swift
   }
 
@@ -105,7 +109,10 @@ export class Lanes {
   }
 
   forward(frame: Frame): void {
-    this.#laneOf(frame).append(frame.bytes, frame.start, frame.end)
+    const { bytes, start, body, end } = frame
+    if (frame.type !== FrameType.data) return this.#laneOf(frame).append(bytes, start, end)
+    this.begin(frame).whole(bytes, body, end)
+    this.commit()
   }
 
   /** All that waits, frame by frame. */

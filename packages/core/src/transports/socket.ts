@@ -1,13 +1,15 @@
 // A link over a net.Socket: the private socketpair between the primary and one worker.
 
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
-import type { Frame, FrameHead } from '../frames.js'
+import { ProtocolError } from '../errors.js'
+import { Flag, type Frame, type FrameHead, FrameType } from '../frames.js'
 import { PIECE_BYTES } from '../streams.js'
 import type { Link, LinkEvents, Sender } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
 import { FrameReader, READ_BYTES } from './frame-reader.js'
 import type { FrameBuffer } from './framing.js'
 import { Lanes } from './lanes.js'
+import { SharedFrame, type SharedMemory } from './shared-memory.js'
 
 /** How much stream data is handed to the socket at once: what a small frame made meanwhile has to wait for. */
 const BULK_BYTES = 64 * 1024
@@ -49,8 +51,15 @@ export class SocketLink implements Link {
   readonly #readsItself: boolean
   #events: LinkEvents | undefined
   readonly #deliver = (frame: Frame) => {
-    if (!this.#ended) this.#events?.frame(frame)
+    if (this.#ended) return
+    if (frame.type === FrameType.room) this.#gainRoom(frame.arg)
+    else if (frame.type === FrameType.data && (frame.flags & Flag.beside) !== 0)
+      this.#deliverShared(frame)
+    else this.#events?.frame(frame)
   }
+  /** Where large pieces of streams lie, and such a piece as it is handed on. */
+  readonly #memory: SharedMemory | undefined
+  readonly #piece: SharedFrame | undefined
   /** A flush is due. */
   #scheduled = false
   /** What a read has brought is being handled. */
@@ -73,9 +82,12 @@ export class SocketLink implements Link {
    * @param source a socket, or what one can be made of: that is read into a single buffer, which saves an allocation with every read and
    *   a seventh of the processor time of a call
    * @param limit the largest frame that is sent or accepted, in bytes. Default 16 MiB
+   * @param memory what both processes have in common, for large pieces of streams; closed when the link ends. Default: none
    */
-  constructor(source: Socket | OpenConnection, limit?: number) {
-    this.#lanes = new Lanes(limit)
+  constructor(source: Socket | OpenConnection, limit?: number, memory?: SharedMemory) {
+    this.#memory = memory
+    this.#piece = memory && new SharedFrame(memory)
+    this.#lanes = new Lanes(limit, memory)
     this.#reader = new FrameReader(limit)
     this.#readsItself = !(source instanceof Socket)
     const socket = source instanceof Socket ? source : this.#open(source)
@@ -120,6 +132,7 @@ export class SocketLink implements Link {
 
   start(events: LinkEvents): void {
     this.#events = events
+    if (this.#memory?.side === 'worker') this.#grant(this.#memory.grantAll())
     if (this.#readsItself) this.#socket.resume()
     else
       this.#socket.on('data', (chunk) => {
@@ -190,6 +203,33 @@ export class SocketLink implements Link {
     setImmediate(() => this.#socket.resume())
   }
 
+  /** The piece's bytes are in shared memory until `frame` returns, and then given back. */
+  #deliverShared(frame: Frame): void {
+    const memory = this.#shared()
+    const piece = this.#piece as SharedFrame
+    piece.become(frame)
+    this.#events?.frame(piece)
+    const back = memory.giveBack(piece.size)
+    if (back > 0) this.#grant(back)
+  }
+
+  #gainRoom(bytes: number): void {
+    const memory = this.#shared()
+    memory.gain(bytes)
+    // So the worker has it, too.
+    if (!memory.hasGranted) this.#grant(memory.grantAll())
+  }
+
+  #shared(): SharedMemory {
+    if (this.#memory !== undefined) return this.#memory
+    throw new ProtocolError('The other side speaks of shared memory, and there is none')
+  }
+
+  #grant(bytes: number): void {
+    this.begin({ type: FrameType.room, flags: 0, ref: 0, to: 0, from: 0, id: 0, arg: bytes })
+    this.commit()
+  }
+
   #open(connection: OpenConnection): Socket {
     const reader = this.#reader
     let count = 0
@@ -214,7 +254,7 @@ export class SocketLink implements Link {
       this.#scheduled = true
       setImmediate(this.#flush)
     }
-    if (++this.#batch < this.#batchLimit && this.#lanes.bulk.size < PIECE_BYTES) return
+    if (++this.#batch < this.#batchLimit && this.#lanes.bulk.weight < PIECE_BYTES) return
     this.#batchLimit = Math.min(this.#batchLimit * BATCH_GROWTH, MAX_BATCH_FRAMES)
     this.flush()
   }
@@ -238,6 +278,7 @@ export class SocketLink implements Link {
   #end(): void {
     if (this.#ended || this.#events === undefined) return
     this.#ended = true
+    this.#memory?.close()
     this.#events.closed(this.#reason ?? this.#reader.truncation(), this.#lanes.frames())
     this.#lanes.drop()
     this.#blocked = false

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { awaitsContinue, keepsAlive, writeInterim } from '../node-internals.js'
-import { Piece, REQUEST, RequestFlag, ResponseFlag } from '../wire.js'
+import { Piece, pieceOf, pieceStart, REQUEST, RequestFlag, ResponseFlag } from '../wire.js'
 import { type Arrival, type ClientConnection, flagsOfConnection } from './connection.js'
 import type { Desk } from './desk.js'
 import { Forward } from './forward.js'
@@ -48,9 +48,9 @@ export class Http1Forward extends Forward {
   }
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
-    const { bytes, body, end } = frame
-    if (bytes[body] === Piece.interim) {
-      const text = textOf({ bytes, start: body + 1, end })
+    const start = pieceStart(frame)
+    if (pieceOf(frame) === Piece.interim) {
+      const text = textOf({ bytes: frame.bytes, start, end: frame.end })
       if (!isInterim(text)) return this.error(misrendered())
       this.#interims ??= new InterimAllowance()
       if (this.#interims.admits(text.length)) writeInterim(this.#res, text)
@@ -58,12 +58,12 @@ export class Http1Forward extends Forward {
       return
     }
     if (this.#stream === undefined) {
-      const first = textOf({ bytes, start: body + 1, end })
+      const first = textOf({ bytes: frame.bytes, start, end: frame.end })
       if (!beginsWithHead(first)) return this.error(misrendered())
       this.#stream = new RelayedStream(this.#res, first, this.#amendment)
       this.responded(this.#res.statusCode)
     }
-    this.#stream.take(exchange, frame, body + 1)
+    this.#stream.take(exchange, frame, start)
   }
 
   protected complete(rest: Range, flags: number): void {

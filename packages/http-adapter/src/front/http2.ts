@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { isConnectionHeader } from '../headers.js'
-import { Piece, REQUEST, RequestFlag } from '../wire.js'
+import { Piece, pieceOf, pieceStart, REQUEST, RequestFlag } from '../wire.js'
 import { type Arrival, flagsOfConnection } from './connection.js'
 import type { Desk } from './desk.js'
 import { Forward } from './forward.js'
@@ -68,10 +68,10 @@ export class Http2Forward extends Forward implements ResponseParts {
   }
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
-    const { bytes, body, end } = frame
-    const piece = { bytes, start: body + 1, end }
+    const { bytes, end } = frame
+    const piece = { bytes, start: pieceStart(frame), end }
     const first = this.#answering ? '' : textOf(piece)
-    const isRight = bytes[body] === Piece.interim ? isInterim : beginsWithHead
+    const isRight = pieceOf(frame) === Piece.interim ? isInterim : beginsWithHead
     if (!this.#answering && !isRight(first)) return this.error(misrendered())
     this.#hasRoom = true
     if (isInformational(first)) this.#inform(first)

@@ -1,6 +1,6 @@
 // What a worker sends, on its way to a client: as fast as the client takes it.
 
-import { bytesOf, dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
+import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { borrow, LENT_BYTES } from './lent-buffer.js'
 
 /** What takes bytes: a response, or a socket. */
@@ -29,12 +29,11 @@ export class PacedWriter {
 
   /** Passes on the bytes of a frame, from `start` on. */
   pass(exchange: OutgoingExchange, frame: Frame, start: number): void {
-    const { bytes, end } = frame
-    const size = end - start
+    const size = frame.end - start
     if (!this.#lends || size < WORTH_LENDING || size > LENT_BYTES || frame.owned)
-      return this.write(bytesOf(frame, start), exchange, dataBytes(frame))
+      return this.write(frame.keep(start), exchange, dataBytes(frame))
     const { buffer, giveBack } = borrow()
-    bytes.copy(buffer, 0, start, end)
+    frame.copy(buffer, start)
     if (this.#out.write(buffer.subarray(0, size), giveBack)) exchange.consumed(dataBytes(frame))
     else this.owe(exchange, dataBytes(frame))
   }

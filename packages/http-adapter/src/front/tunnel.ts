@@ -13,7 +13,16 @@ import type { Duplex } from 'node:stream'
 import { dataBytes, type Frame, type OutgoingExchange } from '@clusterwire/core/peer'
 import { statusOf } from '../node-internals.js'
 import type { Progress } from '../waiting-room.js'
-import { encodePieceType, Piece, REQUEST, RequestFlag, ResponseFlag, UPGRADE } from '../wire.js'
+import {
+  encodePieceType,
+  Piece,
+  pieceOf,
+  pieceStart,
+  REQUEST,
+  RequestFlag,
+  ResponseFlag,
+  UPGRADE,
+} from '../wire.js'
 import { type Arrival, flagsOfConnection } from './connection.js'
 import type { Desk, Upgraded } from './desk.js'
 import { Forward } from './forward.js'
@@ -124,9 +133,9 @@ export class Tunnel extends Forward implements Upgraded {
   }
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
-    const { bytes, body, end } = frame
-    const piece = this.#take({ bytes, start: body + 1, end })
-    if (bytes[body] !== Piece.end) return this.#writer.write(piece, exchange, dataBytes(frame))
+    const { bytes, end } = frame
+    const piece = this.#take({ bytes, start: pieceStart(frame), end })
+    if (pieceOf(frame) !== Piece.end) return this.#writer.write(piece, exchange, dataBytes(frame))
     exchange.consumed(dataBytes(frame))
     this.#appEnded = true
     this.#socket.end()

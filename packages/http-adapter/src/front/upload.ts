@@ -4,7 +4,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { type OutgoingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
-import { encodeBody, encodeTrailers } from '../wire.js'
+import { encodeTrailers } from '../wire.js'
 
 /** Up to here a body is held back until it is complete, and kept until the response begins. */
 const HELD_BYTES = PIECE_BYTES
@@ -175,7 +175,7 @@ export class Upload {
     if (exchange === undefined) return
     while (this.#backlog.length > 0 && exchange.writable) {
       const next = this.#backlog.shift() as Item
-      if (Buffer.isBuffer(next)) exchange.write(encodeBody, next)
+      if (Buffer.isBuffer(next)) exchange.writeBytes(next)
       else exchange.write(encodeTrailers, next)
     }
     if (!exchange.writable) this.#source.pause()

@@ -1,7 +1,7 @@
 // A response's bytes on their way to the front. Those of one turn leave together: a small response is one frame, its reply. More than
 // that leaves piece by piece, as fast as the client takes it.
 
-import { type ByteWriter, type IncomingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
+import { type ByteWriter, Flag, type IncomingExchange, PIECE_BYTES } from '@clusterwire/core/peer'
 import { Piece } from '../wire.js'
 import type { Chunk, Done } from './client-socket.js'
 
@@ -104,13 +104,13 @@ export class Outbox implements Chunks {
 
   #sendPiece(): void {
     if (this.size <= PIECE_BYTES) {
-      this.#exchange.write(encodePiece, this)
+      this.#write(this)
       return this.#clear()
     }
     const { chunks, encodings } = this
     const first = chunks[0] as Chunk
     if (typeof first !== 'string' && first.length > PIECE_BYTES) {
-      this.#exchange.write(encodePiece, { chunks: [first.subarray(0, PIECE_BYTES)], encodings })
+      this.#exchange.writeBytes(first, 0, PIECE_BYTES)
       chunks[0] = first.subarray(PIECE_BYTES)
       this.size -= PIECE_BYTES
       return
@@ -119,11 +119,15 @@ export class Outbox implements Chunks {
     let size = 0
     for (let next = this.#sizeOf(0); size + next <= PIECE_BYTES; next = this.#sizeOf(++count))
       size += next
-    this.#exchange.write(encodePiece, {
-      chunks: chunks.splice(0, count),
-      encodings: encodings.splice(0, count),
-    })
+    this.#write({ chunks: chunks.splice(0, count), encodings: encodings.splice(0, count) })
     this.size -= size
+  }
+
+  #write(piece: Chunks): void {
+    const [only] = piece.chunks
+    if (piece.chunks.length > 1 || typeof only === 'string')
+      this.#exchange.write(encodeChunks, piece, Flag.raw)
+    else if (only !== undefined) this.#exchange.writeBytes(only)
   }
 
   #sizeOf(index: number): number {
@@ -133,11 +137,6 @@ export class Outbox implements Chunks {
 
 function endTurn(outbox: Outbox): void {
   outbox.turn()
-}
-
-function encodePiece(out: ByteWriter, piece: Chunks): void {
-  out.u8(Piece.body)
-  encodeChunks(out, piece)
 }
 
 function encodeReply(out: ByteWriter, outbox: Outbox): void {

@@ -6,7 +6,6 @@
 import { channel } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import {
-  bytesOf,
   type CalleeEvents,
   dataBytes,
   type Frame,
@@ -29,6 +28,8 @@ import {
   decodeTrailers,
   isIdempotent,
   Piece,
+  pieceOf,
+  pieceStart,
   type ReceivedHead,
   RequestFlag,
   ResponseFlag,
@@ -123,10 +124,10 @@ export class Serving implements CalleeEvents, SocketUser {
   // What the front tells.
 
   data(frame: Frame): void {
-    const { bytes, body } = frame
     this.#socket.touch()
-    if (bytes[body] === Piece.trailers) this.#trailers = decodeTrailers(bytes, body + 1)
-    else if (!this.#push(bytesOf(frame, body + 1))) {
+    if (pieceOf(frame) === Piece.trailers)
+      this.#trailers = decodeTrailers(frame.bytes, pieceStart(frame))
+    else if (!this.#push(frame.keep(pieceStart(frame)))) {
       this.#owed += dataBytes(frame)
       return
     }

@@ -2,7 +2,6 @@
 
 import type { IncomingMessage, Server } from 'node:http'
 import {
-  bytesOf,
   type CalleeEvents,
   dataBytes,
   type Frame,
@@ -16,6 +15,8 @@ import {
   encodePieceType,
   isIdempotent,
   Piece,
+  pieceOf,
+  pieceStart,
   type ReceivedHead,
   RequestFlag,
   ResponseFlag,
@@ -104,19 +105,20 @@ export class Tunnel implements CalleeEvents, Carrier {
   // What the front tells.
 
   data(frame: Frame): void {
-    const { bytes, body, end } = frame
-    if (bytes[body] === Piece.goodbye) {
+    const type = pieceOf(frame)
+    if (type === Piece.goodbye) {
       this.#exchange.consumed(dataBytes(frame))
       return this.goodbyeIn(this.#host.grace())
     }
     this.#socket.touch()
-    if (bytes[body] === Piece.trailers) {
+    const start = pieceStart(frame)
+    if (type === Piece.trailers) {
       this.#exchange.consumed(dataBytes(frame))
-      return this.#completeBody(decodeTrailers(bytes, body + 1))
+      return this.#completeBody(decodeTrailers(frame.bytes, start))
     }
-    this.#socket.bytesRead += end - body - 1
+    this.#socket.bytesRead += frame.end - start
     const reader = this.#bodyIsDue ? this.#req : this.#socket
-    if (reader.push(bytesOf(frame, body + 1))) this.#exchange.consumed(dataBytes(frame))
+    if (reader.push(frame.keep(start))) this.#exchange.consumed(dataBytes(frame))
     else this.#owed += dataBytes(frame)
   }
 

@@ -12,7 +12,7 @@ const packages = {
   'packages/core/src': {
     rows: [
       ['frames.ts', 'schema.ts', 'errors.ts', 'id-table.ts', 'channels.ts', 'histogram.ts'],
-      ['contract.ts', 'transports/bytes.ts'],
+      ['contract.ts', 'transports/bytes.ts', 'transports/allocator.ts'],
       ['infer.ts', 'transport.ts'],
       [
         'abort.ts',
@@ -33,6 +33,7 @@ const packages = {
         'transports/codec/**',
         'transports/framing.ts',
         'transports/frame-reader.ts',
+        'transports/shared-memory.ts',
       ],
       [
         'transports/lanes.ts',

@@ -172,7 +172,7 @@ export class Router {
     if (frame.type === FrameType.announce) this.#announced(from, frame)
     else if (frame.type === FrameType.gone) this.#heard(from, frame)
     else if (frame.type === FrameType.publish) this.#fanOut.publish(from, frame)
-    else if (frame.type < FrameType.open || frame.type === FrameType.receivers)
+    else if (!isForMembers(frame.type))
       throw new ProtocolError(`Worker ${from} sent a frame of type ${frame.type}`)
     else this.#passOn(frame)
   }
@@ -243,6 +243,11 @@ export class Router {
     for (const [other, link] of this.#links)
       if (other !== PRIMARY) send(link, headOf(FrameType.announce, other), encodeValue, change)
   }
+}
+
+/** Whether a worker may send frames of this type to another member. */
+function isForMembers(type: number): boolean {
+  return type >= FrameType.open && type !== FrameType.receivers && type !== FrameType.room
 }
 
 function copyBody(out: ByteWriter, { bytes, body, end }: Frame): void {

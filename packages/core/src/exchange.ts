@@ -44,6 +44,17 @@ export function send<T>(link: Link, head: FrameHead, encode: Encode<T>, value: T
   link.commit()
 }
 
+/** A part of somebody's bytes. */
+interface Part {
+  readonly bytes: Uint8Array
+  readonly start: number
+  readonly end: number
+}
+
+function encodeWhole(out: ByteWriter, { bytes, start, end }: Part): void {
+  out.whole(bytes, start, end)
+}
+
 /** Appends one frame that has no body. */
 export function sendBare(link: Link, head: FrameHead): void {
   link.begin(head)
@@ -110,15 +121,8 @@ export abstract class Exchange implements Sender {
   writeBytes(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
     if (this.#over) return false
     const link = this.peer.linkTo(this.member)
-    const flags = this.#direction | Flag.bulk | Flag.raw
-    const out = link.begin(this.head(FrameType.data, flags))
-    try {
-      out.whole(bytes, start, end)
-    } catch (error) {
-      link.abandon()
-      throw error
-    }
-    link.commit()
+    const head = this.head(FrameType.data, this.#direction | Flag.bulk | Flag.raw)
+    send(link, head, encodeWhole, { bytes, start, end })
     return this.#spend(end - start, link)
   }
 

@@ -9,7 +9,7 @@
 // All integers are little-endian. `length` counts what follows it.
 
 /** What two peers must share to understand each other. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** Bytes before the body, `length` included. */
 export const HEADER_BYTES = 28
@@ -87,7 +87,7 @@ export const Flag = {
   meta: 64,
   /** data: the body is bytes, and no encoded value. */
   raw: 128,
-  /** data: the body lies in the memory that both sides share, at `arg`; in its place stands its size (u32). */
+  /** data (the bit is that of `retain`): the body lies in the memory that both sides share, at `arg`; in its place stands its size (u32). */
   beside: 16,
 } as const
 

@@ -119,13 +119,16 @@ export class Unfit {
 /** Reads the value of a data frame, or its bytes. */
 export function readData(frame: Frame): unknown {
   if ((frame.flags & Flag.raw) === 0) return decodeValue(frame.bytes, frame.body, frame.end)
-  const bytes = frame.keep(frame.body)
-  // Small buffers stand in a pool that Node has for all of them, which must not be given away.
-  if (bytes.length < POOLED_BYTES) return new Uint8Array(bytes)
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+  const { buffer, byteOffset, length } = frame.owned ? frame.keep(frame.body) : ownCopy(frame)
+  return new Uint8Array(buffer, byteOffset, length)
 }
 
-const POOLED_BYTES = Buffer.poolSize >>> 1
+/** In a buffer that nothing else lies in: whoever gets it may give it away. */
+function ownCopy(frame: Frame): Buffer {
+  const copy = Buffer.allocUnsafeSlow(frame.end - frame.body)
+  frame.copy(copy, frame.body)
+  return copy
+}
 
 /** Where values are asked for no faster than they leave. */
 export class Outbox {

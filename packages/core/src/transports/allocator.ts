@@ -16,5 +16,9 @@ let isSettled = false
 export function settleAllocator(): void {
   if (isSettled) return
   isSettled = true
-  Buffer.allocUnsafeSlow(HINT_BYTES)
+  try {
+    Buffer.allocUnsafeSlow(HINT_BYTES)
+  } catch {
+    // A process that may not have so much goes on as it is.
+  }
 }

@@ -22,7 +22,7 @@ export const ARG_AT = 24
 export const SIZE_BYTES = 4
 
 /** From this on bytes are laid aside, where that can be done: to write and to read them there costs a system call each. */
-const WORTH_IT_BYTES = 16 * 1024
+export const WORTH_IT_BYTES = 16 * 1024
 
 /** Where the bodies of large frames may lie instead of behind their heads. */
 export interface Aside {
@@ -98,7 +98,7 @@ export class FrameBuffer extends ByteWriter {
     return this.#handedOver + this.size
   }
 
-  /** Bytes that wait, with those that have been laid aside since `next`: nobody knows of them before their frames have left. */
+  /** Bytes that the other side is to hear of with the next write: those of frames, and those that they have laid aside since the last one. */
   get weight(): number {
     return this.size + this.#laidAside
   }
@@ -209,6 +209,7 @@ export class FrameBuffer extends ByteWriter {
 
   /** Nothing waits any more. */
   drop(): void {
+    this.#laidAside = 0
     this.#full.length = 0
     this.#fullSize = 0
     this.#first = this.position

@@ -5,7 +5,10 @@ import type { Sender } from '../transport.js'
 import type { ByteWriter } from './bytes.js'
 import { type Aside, FrameBuffer } from './framing.js'
 
-/** So much stream data waits at most, and a frame of each stream: what else there is waits where it comes from, where it costs nothing more. */
+/**
+ * So much stream data waits at most, and a frame of each stream: what else there is waits where it comes from, where it costs nothing more. What lies
+ * aside does not count: that is bounded by the room there is, and is gone as soon as the other side hears of it.
+ */
 const CONGESTED_BYTES = 256 * 1024
 
 /** With so little of it left, streams go on. */
@@ -110,8 +113,15 @@ export class Lanes {
 
   forward(frame: Frame): void {
     const { bytes, start, body, end } = frame
+    // The body of a large value may lie aside, too; who reads it need not know.
     if (frame.type !== FrameType.data) return this.#laneOf(frame).append(bytes, start, end)
-    this.begin(frame).whole(bytes, body, end)
+    const out = this.begin(frame)
+    try {
+      out.whole(bytes, body, end)
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
     this.commit()
   }
 

@@ -9,11 +9,11 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, writeSync } from 'node:fs'
 import { ProtocolError } from '../errors.js'
-import { Flag, type Frame, HEADER_BYTES, LENGTH_BYTES } from '../frames.js'
+import { Flag, type Frame, HEADER_BYTES, LENGTH_BYTES, MAX_FRAME_BYTES } from '../frames.js'
 import { PIECE_BYTES } from '../streams.js'
 import { settleAllocator } from './allocator.js'
 import { putU32, u32At } from './bytes.js'
-import { ARG_AT, type Aside, FLAGS_AT, SIZE_BYTES } from './framing.js'
+import { ARG_AT, type Aside, FLAGS_AT, SIZE_BYTES, WORTH_IT_BYTES } from './framing.js'
 
 /** Where Linux has memory as a file system, and what `statfs` says of one. */
 const DIRECTORY = '/dev/shm'
@@ -41,9 +41,8 @@ export function openSharedFile(): number | undefined {
   }
 }
 
-/** What is read where, and to which place of a buffer. */
-interface Reading {
-  readonly to: number
+/** A part of a half, which may go round its end. */
+interface Place {
   readonly at: number
   readonly size: number
 }
@@ -75,25 +74,31 @@ export class SharedMemory implements Aside {
   /** A worker's end. Undefined when it was started without the file that its environment tells of. */
   static inWorker(fd: number): SharedMemory | undefined {
     try {
-      return fstatSync(fd).isFile() ? new SharedMemory(fd, 'worker') : undefined
+      const stats = fstatSync(fd)
+      const isOurs = stats.isFile() && stats.nlink === 0
+      return isOurs ? new SharedMemory(fd, 'worker') : undefined
     } catch {
       return undefined
     }
   }
 
-  /** Writes a part of `bytes`. Returns where it lies then; -1 when there is no room for it, and it is to go by the socket. */
+  /** Writes a part of `bytes`. Returns where it lies then; -1 when it could not be written, and is to go by the socket. Never throws. */
   put(bytes: Uint8Array, start: number, end: number): number {
     const size = end - start
     if (size > this.#room || this.#closed) return -1
     settleAllocator()
     const at = this.#at
     const first = Math.min(size, HALF_BYTES - at)
-    if (!this.#write(bytes, { to: at, at: start, size: first })) return -1
-    if (first < size && !this.#write(bytes, { to: 0, at: start + first, size: size - first }))
-      return -1
+    if (!this.#write(bytes, start, { at, size: first })) return -1
+    if (first < size && !this.#write(bytes, start + first, { at: 0, size: size - first })) return -1
     this.#at = (at + size) % HALF_BYTES
     this.#room -= size
     return at
+  }
+
+  /** Whether both sides have it: this one has been granted something, or has granted. */
+  get isInUse(): boolean {
+    return this.#room !== 0 || this.#hasGranted
   }
 
   /** This side may write so many bytes more. @throws ProtocolError when there are not so many */
@@ -103,16 +108,17 @@ export class SharedMemory implements Aside {
       throw new ProtocolError(`${bytes} bytes of shared memory are granted, more than there are`)
   }
 
-  /** Whether the other side has been granted anything. */
-  get hasGranted(): boolean {
-    return this.#hasGranted
-  }
-
-  /** Bytes to grant first: all of them. */
-  grantAll(): number {
+  /**
+   * What is to be granted now: everything at first, then what has been read, when enough of that has come together. It counts as granted from now on, so
+   * the other side is to be told before anything else of it is handled: it can't have made use of it already.
+   */
+  grant(): number {
+    if (this.#hasGranted && this.#read < GRANT_BYTES) return 0
+    const bytes = this.#hasGranted ? this.#read : HALF_BYTES
     this.#hasGranted = true
-    this.#granted = HALF_BYTES
-    return HALF_BYTES
+    this.#read = 0
+    this.#granted += bytes
+    return bytes
   }
 
   /** The other side has written so much there. @throws ProtocolError when it was not granted that */
@@ -125,7 +131,7 @@ export class SharedMemory implements Aside {
   }
 
   /** Reads what was claimed. @throws ProtocolError when it is not there */
-  read(target: Uint8Array, { to, at, size }: Reading): void {
+  read(target: Uint8Array, to: number, { at, size }: Place): void {
     if (this.#closed) throw new ProtocolError('The link whose memory is to be read has ended')
     settleAllocator()
     const first = Math.min(size, HALF_BYTES - at)
@@ -135,14 +141,9 @@ export class SharedMemory implements Aside {
       throw new ProtocolError(`The shared memory was cut: ${count} of ${size} bytes are there`)
   }
 
-  /** So much has been read. Returns what is to be granted again now: nothing until enough of it has come together. */
-  giveBack(size: number): number {
+  /** So much of what was claimed is not needed any more. */
+  giveBack(size: number): void {
     this.#read += size
-    if (this.#read < GRANT_BYTES) return 0
-    const bytes = this.#read
-    this.#read = 0
-    this.#granted += bytes
-    return bytes
   }
 
   close(): void {
@@ -151,29 +152,33 @@ export class SharedMemory implements Aside {
     closeSync(this.#fd)
   }
 
-  /** Writes to this side's half; `false` when the file system is full. */
-  #write(bytes: Uint8Array, { to, at, size }: Reading): boolean {
+  /** Writes to this side's half. If that fails, for want of memory or by a limit, everything goes by the socket from now on. */
+  #write(bytes: Uint8Array, from: number, { at, size }: Place): boolean {
+    let code = 'ENOSPC'
     try {
-      if (writeSync(this.#fd, bytes, at, size, this.#ours + to) === size) return true
+      if (writeSync(this.#fd, bytes, from, size, this.#ours + at) === size) return true
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      code = String((error as NodeJS.ErrnoException).code)
     }
-    this.#room = Number.NEGATIVE_INFINITY // From now on, everything goes by the socket.
-    warnOfFullMemory()
+    this.#room = Number.NEGATIVE_INFINITY
+    warnOfNoMemory(code)
     return false
   }
 }
 
 let hasWarned = false
 
-function warnOfFullMemory(): void {
+function warnOfNoMemory(code: string): void {
   if (hasWarned) return
   hasWarned = true
+  const why = code === 'ENOSPC' ? 'is full' : `can't be written to (${code})`
   process.emitWarning(
-    `${DIRECTORY} is full: large pieces of streams go by sockets, which takes more processor time. Each worker may use ${(2 * HALF_BYTES) >> 20} MiB of it (docker run --shm-size)`,
+    `${DIRECTORY} ${why}: large pieces of streams go by sockets, which takes more processor time. Each worker may use ${(2 * HALF_BYTES) >> 20} MiB of it (docker run --shm-size)`,
     { type: 'ClusterwireWarning', code: 'CLUSTERWIRE_SHARED_MEMORY_FULL' },
   )
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** Room for a large piece of a stream. */
 const USUAL_BYTES = HEADER_BYTES + PIECE_BYTES
@@ -195,15 +200,18 @@ export class SharedFrame implements Frame {
   end = 0
   readonly owned = false
   readonly #memory: SharedMemory
+  readonly #limit: number
   /** Where its body lies. */
   #at = 0
   readonly #head: Buffer = Buffer.alloc(HEADER_BYTES)
   /** Where it is read to for those who look at `bytes`, and whether it has been. */
-  #room: Buffer = Buffer.alloc(0)
+  #room: Buffer = NOTHING
   #isRead = false
 
-  constructor(memory: SharedMemory) {
+  /** @param limit bytes of the largest frame. Default 16 MiB */
+  constructor(memory: SharedMemory, limit: number = MAX_FRAME_BYTES) {
     this.#memory = memory
+    this.#limit = limit
   }
 
   /** Becomes the frame that another one, from the socket, tells of. @throws ProtocolError when it tells of nothing that could be */
@@ -214,6 +222,10 @@ export class SharedFrame implements Frame {
         `A frame whose body is in shared memory has ${end - body} bytes of its own, not ${SIZE_BYTES}`,
       )
     const size = u32At(bytes, body)
+    if (size < WORTH_IT_BYTES || HEADER_BYTES + size > this.#limit)
+      throw new ProtocolError(
+        `A frame's body of ${size} bytes is said to be in shared memory; allowed are ${WORTH_IT_BYTES} to ${this.#limit - HEADER_BYTES}`,
+      )
     this.#memory.claim(arg, size)
     this.type = frame.type
     this.flags = frame.flags & ~Flag.beside
@@ -224,6 +236,8 @@ export class SharedFrame implements Frame {
     this.end = HEADER_BYTES + size
     this.#at = arg
     this.#isRead = false
+    // A single giant must not leave a giant buffer behind for good.
+    if (this.#room.length > USUAL_BYTES) this.#room = NOTHING
     bytes.copy(this.#head, 0, start, body)
   }
 
@@ -241,7 +255,7 @@ export class SharedFrame implements Frame {
     putU32(room, 0, this.end - LENGTH_BYTES)
     room[FLAGS_AT] = this.flags
     putU32(room, ARG_AT, 0)
-    this.#memory.read(room, { to: HEADER_BYTES, at: this.#at, size: this.size })
+    this.#memory.read(room, HEADER_BYTES, { at: this.#at, size: this.size })
     this.#isRead = true
     return room
   }
@@ -249,7 +263,7 @@ export class SharedFrame implements Frame {
   copy(target: Uint8Array, start: number): void {
     const skipped = start - HEADER_BYTES
     const at = (this.#at + skipped) % HALF_BYTES
-    this.#memory.read(target, { to: 0, at, size: this.size - skipped })
+    this.#memory.read(target, 0, { at, size: this.size - skipped })
   }
 
   keep(start: number): Buffer {

@@ -52,7 +52,7 @@ export class SocketLink implements Link {
   #events: LinkEvents | undefined
   readonly #deliver = (frame: Frame) => {
     if (this.#ended) return
-    if (frame.type === FrameType.room) this.#gainRoom(frame.arg)
+    if (frame.type === FrameType.room) this.#shared().gain(frame.arg)
     else if (frame.type === FrameType.data && (frame.flags & Flag.beside) !== 0)
       this.#deliverShared(frame)
     else this.#events?.frame(frame)
@@ -70,6 +70,8 @@ export class SocketLink implements Link {
   #batchLimit = BATCH_FRAMES
   /** Bytes of full reads, one right after the other. */
   #taken = 0
+  /** Bytes in shared memory that the last read told of. */
+  #besides = 0
   /** The socket has not taken all of the last write, or takes nothing any more; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
   /** Where the last write's bytes lie, as long as it is not done. */
@@ -86,7 +88,7 @@ export class SocketLink implements Link {
    */
   constructor(source: Socket | OpenConnection, limit?: number, memory?: SharedMemory) {
     this.#memory = memory
-    this.#piece = memory && new SharedFrame(memory)
+    this.#piece = memory && new SharedFrame(memory, limit)
     this.#lanes = new Lanes(limit, memory)
     this.#reader = new FrameReader(limit)
     this.#readsItself = !(source instanceof Socket)
@@ -132,7 +134,8 @@ export class SocketLink implements Link {
 
   start(events: LinkEvents): void {
     this.#events = events
-    if (this.#memory?.side === 'worker') this.#grant(this.#memory.grantAll())
+    // The primary waits for this: the worker may have been started without the memory.
+    if (this.#memory?.side === 'worker') this.#grant()
     if (this.#readsItself) this.#socket.resume()
     else
       this.#socket.on('data', (chunk) => {
@@ -184,6 +187,7 @@ export class SocketLink implements Link {
     } catch (error) {
       this.destroy(this.#reader.blame(error))
     }
+    if (this.#memory?.isInUse) this.#grant()
     this.#reading = false
     if (this.#scheduled) return
     this.#batchLimit = BATCH_FRAMES
@@ -192,32 +196,27 @@ export class SocketLink implements Link {
 
   /** Lets the other sockets have their turn after so many bytes. A read that is not full has taken all there was: this turn's last. */
   #pace(bytes: number, room: number): void {
-    if (bytes < room) {
+    const besides = this.#besides
+    this.#besides = 0
+    if (bytes < room && besides < TURN_BYTES) {
       this.#taken = 0
       return
     }
-    this.#taken += bytes
+    this.#taken += bytes + besides
     if (this.#taken < TURN_BYTES) return
     this.#taken = 0
     this.#socket.pause()
     setImmediate(() => this.#socket.resume())
   }
 
-  /** The piece's bytes are in shared memory until `frame` returns, and then given back. */
+  /** A piece's bytes are in shared memory until `frame` returns. */
   #deliverShared(frame: Frame): void {
     const memory = this.#shared()
     const piece = this.#piece as SharedFrame
     piece.become(frame)
+    this.#besides += piece.size
     this.#events?.frame(piece)
-    const back = memory.giveBack(piece.size)
-    if (back > 0) this.#grant(back)
-  }
-
-  #gainRoom(bytes: number): void {
-    const memory = this.#shared()
-    memory.gain(bytes)
-    // So the worker has it, too.
-    if (!memory.hasGranted) this.#grant(memory.grantAll())
+    memory.giveBack(piece.size)
   }
 
   #shared(): SharedMemory {
@@ -225,7 +224,13 @@ export class SocketLink implements Link {
     throw new ProtocolError('The other side speaks of shared memory, and there is none')
   }
 
-  #grant(bytes: number): void {
+  /**
+   * Lets the other side write to shared memory again. Once for each read, and not to one that does not read itself: what it can claim in a turn, and
+   * what waits for it here, is bounded so.
+   */
+  #grant(): void {
+    const bytes = this.#blocked ? 0 : (this.#memory?.grant() ?? 0)
+    if (bytes === 0) return
     this.begin({ type: FrameType.room, flags: 0, ref: 0, to: 0, from: 0, id: 0, arg: bytes })
     this.commit()
   }
@@ -276,9 +281,9 @@ export class SocketLink implements Link {
   }
 
   #end(): void {
+    this.#memory?.close()
     if (this.#ended || this.#events === undefined) return
     this.#ended = true
-    this.#memory?.close()
     this.#events.closed(this.#reason ?? this.#reader.truncation(), this.#lanes.frames())
     this.#lanes.drop()
     this.#blocked = false

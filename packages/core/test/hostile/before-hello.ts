@@ -1,7 +1,7 @@
 // What a member says before it has said hello.
 
 import { describe, expect, test } from 'vitest'
-import { FrameType } from '../../src/frames.js'
+import { FrameType, PROTOCOL_VERSION } from '../../src/frames.js'
 import { type Deed, NONSENSE, type Transport, VILLAIN, Village, Villain } from './village.js'
 
 export function describeBeforeHello(transport: Transport): void {
@@ -11,9 +11,18 @@ export function describeBeforeHello(transport: Transport): void {
       ['a frame that is too large', (v) => v.raw(Buffer.alloc(28, 0x7f))],
       ['a call', (v) => v.send({ type: FrameType.open, id: 1 }, {})],
       ['an announcement', (v) => v.send({ type: FrameType.announce }, {})],
-      ['a hello that is no value', (v) => v.send({ type: FrameType.hello, arg: 1 }, NONSENSE)],
-      ['a hello that is null', (v) => v.send({ type: FrameType.hello, arg: 1 }, null)],
-      ['a hello without a name', (v) => v.send({ type: FrameType.hello, arg: 1 }, { id: 5 })],
+      [
+        'a hello that is no value',
+        (v) => v.send({ type: FrameType.hello, arg: PROTOCOL_VERSION }, NONSENSE),
+      ],
+      [
+        'a hello that is null',
+        (v) => v.send({ type: FrameType.hello, arg: PROTOCOL_VERSION }, null),
+      ],
+      [
+        'a hello without a name',
+        (v) => v.send({ type: FrameType.hello, arg: PROTOCOL_VERSION }, { id: 5 }),
+      ],
     ]
     test.each(deeds)('%s ends its link', async (_name, deed) => {
       const village = await Village.found(transport)

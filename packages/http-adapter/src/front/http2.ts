@@ -68,14 +68,9 @@ export class Http2Forward extends Forward implements ResponseParts {
   }
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
-    const { bytes, end } = frame
-    const piece = { bytes, start: pieceStart(frame), end }
-    const first = this.#answering ? '' : textOf(piece)
-    const isRight = pieceOf(frame) === Piece.interim ? isInterim : beginsWithHead
-    if (!this.#answering && !isRight(first)) return this.error(misrendered())
     this.#hasRoom = true
-    if (isInformational(first)) this.#inform(first)
-    else this.#push(piece)
+    if (this.#answering) this.#push(frame.keep(pieceStart(frame)))
+    else if (!this.#begin(frame)) return this.error(misrendered())
     if (this.#hasRoom) exchange.consumed(dataBytes(frame))
     else this.#writer.owe(exchange, dataBytes(frame))
   }
@@ -83,7 +78,7 @@ export class Http2Forward extends Forward implements ResponseParts {
   protected complete(rest: Range): void {
     const isWhole = !this.#answering && rest.start < rest.end
     if (isWhole && !beginsWithHead(textOf(rest))) return this.error(misrendered())
-    this.#push(rest)
+    this.#push(copyOf(rest))
     this.settle()
     if (this.#decoder.complete) this.#res.end()
     else this.cut()
@@ -136,11 +131,22 @@ export class Http2Forward extends Forward implements ResponseParts {
     }
   }
 
+  /** The first piece, and informational ones before it. Whether it begins as a response does. */
+  #begin(frame: Frame): boolean {
+    const piece = { bytes: frame.bytes, start: pieceStart(frame), end: frame.end }
+    const first = textOf(piece)
+    const isRight = pieceOf(frame) === Piece.interim ? isInterim : beginsWithHead
+    if (!isRight(first)) return false
+    if (isInformational(first)) this.#inform(first)
+    else this.#push(copyOf(piece))
+    return true
+  }
+
   /** What the app answered and HTTP/2 has no words for ends this stream, and nothing else. */
-  #push(piece: Range): void {
+  #push(bytes: Buffer): void {
     this.#answering = true
     try {
-      this.#decoder.push(copyOf(piece))
+      this.#decoder.push(bytes)
     } catch (error) {
       this.cut()
       this.desk.onError(error, `an HTTP/2 response to ${this.method} ${this.url}`)

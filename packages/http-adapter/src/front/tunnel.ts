@@ -133,8 +133,10 @@ export class Tunnel extends Forward implements Upgraded {
   }
 
   protected passOn(frame: Frame, exchange: OutgoingExchange): void {
-    const { bytes, end } = frame
-    const piece = this.#take({ bytes, start: pieceStart(frame), end })
+    const start = pieceStart(frame)
+    const piece = this.#answering
+      ? frame.keep(start)
+      : this.#first({ bytes: frame.bytes, start, end: frame.end })
     if (pieceOf(frame) !== Piece.end) return this.#writer.write(piece, exchange, dataBytes(frame))
     exchange.consumed(dataBytes(frame))
     this.#appEnded = true
@@ -142,7 +144,7 @@ export class Tunnel extends Forward implements Upgraded {
   }
 
   protected complete(rest: Range, flags: number): void {
-    const piece = this.#take(rest)
+    const piece = this.#answering ? copyOf(rest) : this.#first(rest)
     this.settle()
     if (piece.length > 0) this.#socket.write(piece)
     if ((flags & ResponseFlag.reset) !== 0) resetSocket(this.#socket)
@@ -169,9 +171,8 @@ export class Tunnel extends Forward implements Upgraded {
     return (this.flags & RequestFlag.body) !== 0
   }
 
-  /** Bytes for the client. The first are the answer to its handshake, as far as that comes at once; nothing is bound by it any more. */
-  #take(piece: Range): Buffer {
-    if (this.#answering) return copyOf(piece)
+  /** The first bytes for the client: the answer to its handshake, as far as that comes at once; nothing is bound by it any more. */
+  #first(piece: Range): Buffer {
     const first = textOf(piece)
     // What it is worth as one: an app may speak anything.
     const status = /^HTTP\/1\.[01] [1-5]\d\d/.test(first) ? statusOf(first) : 0

@@ -9,7 +9,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, writeSync } from 'node:fs'
 import { ProtocolError } from '../errors.js'
-import { Flag, type Frame, HEADER_BYTES, LENGTH_BYTES } from '../frames.js'
+import { Flag, type Frame, HEADER_BYTES, LENGTH_BYTES, MAX_FRAME_BYTES } from '../frames.js'
 import { PIECE_BYTES } from '../streams.js'
 import { settleAllocator } from './allocator.js'
 import { putU32, u32At } from './bytes.js'
@@ -72,10 +72,14 @@ export class SharedMemory implements Aside {
     this.#theirs = HALF_BYTES - this.#ours
   }
 
-  /** A worker's end. Undefined when it was started without the file that its environment tells of. */
+  /**
+   * A worker's end. Undefined when it was started without the file that its environment tells of. A file that has a name is another one, whose
+   * owner has got the number meanwhile.
+   */
   static inWorker(fd: number): SharedMemory | undefined {
     try {
-      return fstatSync(fd).isFile() ? new SharedMemory(fd, 'worker') : undefined
+      const file = fstatSync(fd)
+      return file.isFile() && file.nlink === 0 ? new SharedMemory(fd, 'worker') : undefined
     } catch {
       return undefined
     }
@@ -151,26 +155,27 @@ export class SharedMemory implements Aside {
     closeSync(this.#fd)
   }
 
-  /** Writes to this side's half; `false` when the file system is full. */
+  /** Writes to this side's half; `false` when that takes no more: the file system is full, or a limit of the process is reached (`ulimit -f`). */
   #write(bytes: Uint8Array, { to, at, size }: Reading): boolean {
+    let why = 'ENOSPC'
     try {
       if (writeSync(this.#fd, bytes, at, size, this.#ours + to) === size) return true
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      why = (error as NodeJS.ErrnoException).code ?? String(error)
     }
     this.#room = Number.NEGATIVE_INFINITY // From now on, everything goes by the socket.
-    warnOfFullMemory()
+    warnOfFullMemory(why)
     return false
   }
 }
 
 let hasWarned = false
 
-function warnOfFullMemory(): void {
+function warnOfFullMemory(why: string): void {
   if (hasWarned) return
   hasWarned = true
   process.emitWarning(
-    `${DIRECTORY} is full: large pieces of streams go by sockets, which takes more processor time. Each worker may use ${(2 * HALF_BYTES) >> 20} MiB of it (docker run --shm-size)`,
+    `${DIRECTORY} takes no more (${why}): large pieces of streams go by sockets, which takes more processor time. Each worker may use ${(2 * HALF_BYTES) >> 20} MiB of it (docker run --shm-size)`,
     { type: 'ClusterwireWarning', code: 'CLUSTERWIRE_SHARED_MEMORY_FULL' },
   )
 }
@@ -195,6 +200,7 @@ export class SharedFrame implements Frame {
   end = 0
   readonly owned = false
   readonly #memory: SharedMemory
+  readonly #limit: number
   /** Where its body lies. */
   #at = 0
   readonly #head: Buffer = Buffer.alloc(HEADER_BYTES)
@@ -202,8 +208,10 @@ export class SharedFrame implements Frame {
   #room: Buffer = Buffer.alloc(0)
   #isRead = false
 
-  constructor(memory: SharedMemory) {
+  /** @param limit bytes of the largest frame. Default 16 MiB */
+  constructor(memory: SharedMemory, limit: number = MAX_FRAME_BYTES) {
     this.#memory = memory
+    this.#limit = limit
   }
 
   /** Becomes the frame that another one, from the socket, tells of. @throws ProtocolError when it tells of nothing that could be */
@@ -214,6 +222,10 @@ export class SharedFrame implements Frame {
         `A frame whose body is in shared memory has ${end - body} bytes of its own, not ${SIZE_BYTES}`,
       )
     const size = u32At(bytes, body)
+    if (size > this.#limit - HEADER_BYTES)
+      throw new ProtocolError(
+        `A frame has ${size} bytes in shared memory; with its header it may have ${this.#limit}`,
+      )
     this.#memory.claim(arg, size)
     this.type = frame.type
     this.flags = frame.flags & ~Flag.beside

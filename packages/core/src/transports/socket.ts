@@ -86,7 +86,7 @@ export class SocketLink implements Link {
    */
   constructor(source: Socket | OpenConnection, limit?: number, memory?: SharedMemory) {
     this.#memory = memory
-    this.#piece = memory && new SharedFrame(memory)
+    this.#piece = memory && new SharedFrame(memory, limit)
     this.#lanes = new Lanes(limit, memory)
     this.#reader = new FrameReader(limit)
     this.#readsItself = !(source instanceof Socket)

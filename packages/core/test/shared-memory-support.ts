@@ -35,14 +35,18 @@ function sharesMemory(): boolean {
   return true
 }
 
-/** Creates the two ends of a link whose large pieces lie in memory that both share. `overHandles`: as `createHandleLinks`. */
+export interface SharedOptions {
+  /** The largest frame. */
+  readonly limit?: number | undefined
+  /** As `createHandleLinks`. Default `false` */
+  readonly overHandles?: boolean
+}
+
+/** Creates the two ends of a link whose large pieces lie in memory that both share. */
 export async function createSharedLinks({
   limit,
   overHandles = false,
-}: {
-  readonly limit?: number | undefined
-  readonly overHandles?: boolean
-} = {}): Promise<SharedLinks> {
+}: SharedOptions = {}): Promise<SharedLinks> {
   const sockets = await createSocketPair()
   const [near, far] = sockets
   if (near.connecting) await once(near, 'connect')
@@ -147,8 +151,8 @@ export async function granted({ sockets: [near, far] }: SharedLinks): Promise<vo
 }
 
 /** Links that end with the test; nothing of their file stays open. */
-export async function openShared(overHandles = false): Promise<SharedLinks> {
-  const shared = await createSharedLinks({ overHandles })
+export async function openShared(options: SharedOptions = {}): Promise<SharedLinks> {
+  const shared = await createSharedLinks(options)
   onTestFinished(() => {
     for (const link of shared.links) link.destroy(new Error('the test is over'))
     expect(descriptorsOf(shared.file)).toEqual([])

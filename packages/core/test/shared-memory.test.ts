@@ -1,15 +1,15 @@
 // Memory that both ends of a link share: what lies there arrives as if the socket had carried it.
 
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { ProtocolError } from '../src/errors.js'
+import { FrameTooLargeError, ProtocolError } from '../src/errors.js'
 import { sendBare } from '../src/exchange.js'
 import { Flag, type Frame, FrameType } from '../src/frames.js'
 import { PIECE_BYTES } from '../src/streams.js'
 import type { Link } from '../src/transport.js'
 import { HALF_BYTES, openSharedFile, SharedMemory } from '../src/transports/shared-memory.js'
 import { SocketLink } from '../src/transports/socket.js'
-import { nothing } from './hostile/village.js'
+import { frameOf, nothing } from './hostile/village.js'
 import {
   descriptorsOf,
   endAtFinish,
@@ -26,6 +26,15 @@ import {
 import { createSocketLinks, createSocketPair } from './socket-pair.js'
 import { until } from './support.js'
 
+/** Opens an empty file that has this number, which is free. */
+function openAs(number: number): number {
+  for (;;) {
+    const fd = openSharedFile() as number
+    onTestFinished(() => closeSync(fd))
+    if (fd >= number) return fd
+  }
+}
+
 describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   test.each([
     ['sockets', false],
@@ -33,7 +42,7 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   ])(
     'over %s: pieces of all sizes go both ways at once, whole and in order, round and round',
     async (_name, overHandles) => {
-      const shared = await openShared(overHandles)
+      const shared = await openShared({ overHandles })
       const COUNT = 500
       const IN_FLIGHT = 20
       const wrong: string[] = []
@@ -53,7 +62,12 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
           showsAgain: () => frame.bytes.subarray(body, end).equals(want),
           isWhatWasSent: () => type === FrameType.data && flags === (Flag.bulk | Flag.raw),
           hasItsSize: () => end - body === want.length && end - frame.start === want.length + 28,
-          says: () => frame.bytes.readUInt32LE(frame.start) === end - frame.start - 4,
+          hasItsHead: () =>
+            frame.bytes
+              .subarray(frame.start, body)
+              .equals(
+                frameOf({ ...nothing, type, flags, id }, want).subarray(0, body - frame.start),
+              ),
         }
         for (const [way, holds] of Object.entries(ways)) if (!holds()) wrong.push(`${id}: ${way}`)
       }
@@ -111,6 +125,34 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
     expect(near.bytesWritten).toBeGreaterThan(MiB)
     expect(far.bytesWritten).toBeGreaterThan(MiB)
     expect(fstatSync(file).size).toBe(0)
+  })
+
+  test('small pieces take the socket; a large one leaves at once', async () => {
+    const shared = await openShared()
+    const [near, far] = shared.links
+    new Receiver(near)
+    const receiver = new Receiver(far)
+    await granted(shared)
+    for (let id = 0; id < 5; id++) sendPiece(near, id, pieceOf(id, 16 * KiB - 1))
+    await receiver.hasAll(5, 16 * KiB - 1)
+    expect(fstatSync(shared.fd).size).toBe(0)
+    const before = shared.sockets[0].bytesWritten
+    sendPiece(near, 5, pieceOf(5, PIECE_BYTES))
+    expect(fstatSync(shared.fd).size).toBe(PIECE_BYTES)
+    expect(shared.sockets[0].bytesWritten).toBeGreaterThan(before)
+    await until(() => receiver.pieces.length === 6, 'it has come')
+  })
+
+  test('a piece that is larger than a frame may be is refused, and the next one is not', async () => {
+    const shared = await openShared({ limit: 50 * KiB })
+    const [near, far] = shared.links
+    new Receiver(near)
+    const receiver = new Receiver(far)
+    await granted(shared)
+    expect(() => sendPiece(near, 7, pieceOf(7, PIECE_BYTES))).toThrow(FrameTooLargeError)
+    near.abandon()
+    sendPiece(near, 0, pieceOf(0, 20 * KiB))
+    await receiver.hasAll(1, 20 * KiB)
   })
 
   test('nothing is written there before the other side says that it can read', async () => {
@@ -182,25 +224,24 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
     expect(descriptorsOf(shared.file)).toEqual([])
   })
 
-  test('a link that is destroyed closes the file, and what is read later is no other file', async () => {
+  test('a link that is destroyed closes the file, and touches no other file that gets its number', async () => {
     const shared = await openShared()
     const [near, far] = shared.links
-    new Receiver(near)
     let late: Frame | undefined
-    const receiver = new Receiver(far, (frame) => {
+    const receiver = new Receiver(near, (frame) => {
       late = frame
     })
+    new Receiver(far)
     await granted(shared)
-    sendPiece(near, 0, pieceOf(0, PIECE_BYTES))
+    sendPiece(far, 0, pieceOf(0, PIECE_BYTES))
     await receiver.hasAll(1, PIECE_BYTES)
-    far.destroy(new Error('enough'))
-    // The number is free now.
-    const other = openSync(process.execPath, 'r')
-    onTestFinished(() => closeSync(other))
+    near.destroy(new Error('enough'))
+    const heir = openAs(shared.fd)
+    expect(heir).toBe(shared.fd)
     expect(() => late?.keep(late.body)).toThrow(ProtocolError)
+    sendPiece(near, 1, pieceOf(1, PIECE_BYTES))
+    expect(fstatSync(heir).size).toBe(0)
     await until(() => descriptorsOf(shared.file).length === 0, 'the other side has closed it, too')
-    // What is sent now is dropped.
-    sendPiece(far, 1, pieceOf(1, PIECE_BYTES))
   })
 
   test('a frame that is looked at while the link ends can’t be read any more', async () => {

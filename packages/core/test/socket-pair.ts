@@ -50,10 +50,12 @@ export async function createHandleLinks(
 ): Promise<readonly [SocketLink, SocketLink]> {
   const [near, far] = await createSocketPair()
   if (near.connecting) await once(near, 'connect')
-  const linkOver = (socket: Socket) => {
-    const connection = takeHandle(socket)
-    if (connection === undefined) throw new Error('This Node keeps the handle elsewhere')
-    return new SocketLink(connection, limit)
-  }
-  return [linkOver(near), linkOver(far)]
+  return [new SocketLink(handleOf(near), limit), new SocketLink(handleOf(far), limit)]
+}
+
+/** The handle of a connected socket, which is of no use from then on. */
+export function handleOf(socket: Socket): { readonly handle: object } {
+  const connection = takeHandle(socket)
+  if (connection === undefined) throw new Error('This Node keeps the handle elsewhere')
+  return connection
 }

@@ -71,12 +71,14 @@ export class SharedMemory implements Aside {
     this.#theirs = HALF_BYTES - this.#ours
   }
 
-  /** A worker's end. Undefined when it was started without the file that its environment tells of. */
+  /**
+   * A worker's end. Undefined when it was started without the file that its environment tells of. A file that has a name is another one, whose
+   * owner has got the number meanwhile.
+   */
   static inWorker(fd: number): SharedMemory | undefined {
     try {
-      const stats = fstatSync(fd)
-      const isOurs = stats.isFile() && stats.nlink === 0
-      return isOurs ? new SharedMemory(fd, 'worker') : undefined
+      const file = fstatSync(fd)
+      return file.isFile() && file.nlink === 0 ? new SharedMemory(fd, 'worker') : undefined
     } catch {
       return undefined
     }
@@ -152,7 +154,7 @@ export class SharedMemory implements Aside {
     closeSync(this.#fd)
   }
 
-  /** Writes to this side's half. If that fails, for want of memory or by a limit, everything goes by the socket from now on. */
+  /** Writes to this side's half. If that fails, for want of memory or by a limit (`ulimit -f`), everything goes by the socket from now on. */
   #write(bytes: Uint8Array, from: number, { at, size }: Place): boolean {
     let code = 'ENOSPC'
     try {
@@ -171,9 +173,8 @@ let hasWarned = false
 function warnOfNoMemory(code: string): void {
   if (hasWarned) return
   hasWarned = true
-  const why = code === 'ENOSPC' ? 'is full' : `can't be written to (${code})`
   process.emitWarning(
-    `${DIRECTORY} ${why}: large pieces of streams go by sockets, which takes more processor time. Each worker may use ${(2 * HALF_BYTES) >> 20} MiB of it (docker run --shm-size)`,
+    `${DIRECTORY} takes no more (${code}): large pieces of streams go by sockets, which takes more processor time. Each worker may use ${(2 * HALF_BYTES) >> 20} MiB of it (docker run --shm-size)`,
     { type: 'ClusterwireWarning', code: 'CLUSTERWIRE_SHARED_MEMORY_FULL' },
   )
 }

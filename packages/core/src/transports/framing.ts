@@ -22,7 +22,7 @@ export const ARG_AT = 24
 export const SIZE_BYTES = 4
 
 /** From this on bytes are laid aside, where that can be done: to write and to read them there costs a system call each. */
-export const WORTH_IT_BYTES = 16 * 1024
+export const WORTH_IT_BYTES: number = 16 * 1024
 
 /** Where the bodies of large frames may lie instead of behind their heads. */
 export interface Aside {

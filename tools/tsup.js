@@ -2,7 +2,16 @@
 // Splitting keeps a single copy of every class per format, so `instanceof` holds across entries.
 import { defineConfig } from 'tsup'
 
-//
+/**
+ * V8 keeps a file with a single character beyond Latin-1 in two bytes for each of its characters: 0.2 MiB in every process, for an arrow in a comment.
+ * Only comments have such characters, as esbuild escapes those of strings.
+ */
+const latin1 = {
+  name: 'latin1',
+  renderChunk: (code, { path }) =>
+    /\.c?js$/.test(path) ? { code: code.replace(/[^\0-\xff]/g, '-') } : undefined,
+}
+
 // Code and declarations are two tasks: starting the shop needs no declarations, which take most of the time, and code needs nothing
 // of other packages, so that all of it is built side by side.
 export const packageBuild = (entry) =>
@@ -16,6 +25,7 @@ export const packageBuild = (entry) =>
     noExternal: ['eventemitter3', 'nanoid'],
     clean: process.env.BUILD !== 'types',
     silent: true,
+    plugins: [latin1],
     dts: process.env.BUILD === 'types' && {
       only: true,
       // Against the built dependencies, as a user sees them.

@@ -9,7 +9,7 @@
 // All integers are little-endian. `length` counts what follows it.
 
 /** What two peers must share to understand each other. */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 /** Bytes before the body, `length` included. */
 export const HEADER_BYTES = 28

@@ -6,7 +6,10 @@
 import { ProtocolError } from './errors.js'
 
 /** How many bytes of data frames a sender may send before the receiver has consumed any. */
-export const WINDOW_BYTES: number = 256 * 1024
+export const WINDOW_BYTES: number = 512 * 1024
+
+/** So much is consumed before credit is given back: two pieces, so that a sender goes on long before its window is empty. */
+const PORTION_BYTES = WINDOW_BYTES / 4
 
 /** How large a piece raw bytes are cut into: small enough that other exchanges' data gets its turn. */
 export const PIECE_BYTES: number = 64 * 1024
@@ -44,10 +47,10 @@ export class ReceiveWindow {
     return allowed
   }
 
-  /** Notes what the user has consumed. The credit to give back now: nothing until half a window has come together. */
+  /** Notes what the user has consumed. The credit to give back now: nothing until a portion has come together. */
   consume(bytes: number): number {
     this.#consumed += bytes
-    if (this.#consumed < WINDOW_BYTES / 2) return 0
+    if (this.#consumed < PORTION_BYTES) return 0
     const credit = this.#consumed
     this.#consumed = 0
     this.#received -= credit

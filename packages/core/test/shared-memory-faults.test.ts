@@ -94,6 +94,12 @@ describe.skipIf(!SHARES_MEMORY)('a side that breaks the rules of shared memory',
     await receiver.hasBroken(message)
   })
 
+  test.each([0, 1, 262_143])('%i bytes of room, less than streams wait for', async (bytes) => {
+    const { far, receiver } = await openHostile()
+    far.write(room(bytes))
+    await receiver.hasBroken(/bytes of shared memory are granted, less than the 262144 that is/)
+  })
+
   test('the same room, many times over in one go', async () => {
     const { far, file, receiver, joins } = await openHostile()
     ftruncateSync(file, 2 * HALF_BYTES)

@@ -35,6 +35,14 @@ function openAs(number: number): number {
   }
 }
 
+/** Sends pieces until streams are to wait. Returns how many. */
+function fill(link: Link): number {
+  for (let id = 0; ; id++) {
+    if (link.congested) return id
+    sendPiece(link, id, pieceOf(id, PIECE_BYTES))
+  }
+}
+
 describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   test.each([
     ['sockets', false],
@@ -187,6 +195,74 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
     await until(() => receiver.pieces.length > COUNT, 'one more has come')
     expect(receiver.kept.at(-1)?.equals(pieceOf(COUNT, PIECE_BYTES))).toBe(true)
     expect(shared.sockets[0].bytesWritten - before).toBeLessThan(KiB)
+  })
+
+  test('streams wait while there is hardly any room, and the socket is not burdened', async () => {
+    const shared = await openShared()
+    const [near, far] = shared.links
+    new Receiver(near)
+    const receiver = new Receiver(far)
+    await granted(shared)
+    shared.sockets[1].pause()
+    const before = shared.sockets[0].bytesWritten
+    const count = fill(near)
+    const waiting = ['first', 'second']
+    const gone: string[] = []
+    for (const name of waiting) near.whenClear({ cleared: () => void gone.push(name) })
+    await new Promise(setImmediate)
+    expect(gone).toEqual([])
+    shared.sockets[1].resume()
+    await until(() => gone.length === waiting.length, 'those who wait go on')
+    expect(gone).toEqual(waiting)
+    await receiver.hasAll(count, PIECE_BYTES)
+    expect(shared.sockets[0].bytesWritten - before).toBeLessThan(4 * KiB)
+  })
+
+  test('who waits for room goes on although others write all the time', async () => {
+    const shared = await openShared()
+    const [near, far] = shared.links
+    new Receiver(near)
+    let count = 0
+    let gone = false
+    // As a router does, which holds back nothing that it passes on.
+    const more = () => sendPiece(near, count, pieceOf(count++, PIECE_BYTES))
+    const receiver = new Receiver(far, (frame) => {
+      if (frame.type === FrameType.data && !gone) more()
+    })
+    await granted(shared)
+    while (!near.congested) more()
+    near.whenClear({
+      cleared: () => {
+        gone = true
+      },
+    })
+    await until(() => gone, 'who waits goes on')
+    await receiver.hasAll(count, PIECE_BYTES)
+  })
+
+  test('a side that was not read for a while grants what it has read meanwhile, with nothing new to read', async () => {
+    const shared = await openShared()
+    const [near, far] = shared.links
+    const back = new Receiver(near)
+    const receiver = new Receiver(far)
+    await granted(shared)
+    shared.sockets[0].pause()
+    const SMALL = 100_000
+    for (let id = 0; id < SMALL; id++) sendBare(far, { ...nothing, type: FrameType.started, id })
+    await until(() => far.queued > 0, 'the far side is not read')
+    const count = fill(near)
+    await receiver.hasAll(count, PIECE_BYTES)
+    let gone = false
+    near.whenClear({
+      cleared: () => {
+        gone = true
+      },
+    })
+    await new Promise(setImmediate)
+    expect(gone).toBe(false)
+    shared.sockets[0].resume()
+    await until(() => back.small.length === SMALL, 'all has come')
+    await until(() => gone, 'and room with it')
   })
 
   test.each([

@@ -28,6 +28,8 @@ export const WORTH_IT_BYTES: number = 16 * 1024
 export interface Aside {
   /** Takes a part of `bytes`. Where it lies then; -1 when there is no room. */
   put(bytes: Uint8Array, start: number, end: number): number
+  /** Whether streams are to wait until there is more room. */
+  readonly crowded: boolean
 }
 
 /** A buffer with less room than a large piece of a stream takes is full: the next frame begins in another one. */

@@ -7,7 +7,7 @@ import { type Aside, FrameBuffer } from './framing.js'
 
 /**
  * So much stream data waits at most, and a frame of each stream: what else there is waits where it comes from, where it costs nothing more. What lies
- * aside does not count: that is bounded by the room there is, and is gone as soon as the other side hears of it.
+ * aside does not count, as its frames are small; where there is hardly any room left for more of it, streams wait, too.
  */
 const CONGESTED_BYTES = 256 * 1024
 
@@ -32,6 +32,7 @@ interface Turn {
 export class Lanes {
   readonly swift: FrameBuffer
   readonly bulk: FrameBuffer
+  readonly #aside: Aside | undefined
   #current: FrameBuffer
   /** Those who wait for room, in order. */
   readonly #turns: Turn[] = []
@@ -44,6 +45,7 @@ export class Lanes {
   constructor(limit?: number, aside?: Aside) {
     this.swift = new FrameBuffer(limit)
     this.bulk = new FrameBuffer(limit, aside)
+    this.#aside = aside
     this.#current = this.swift
   }
 
@@ -53,7 +55,7 @@ export class Lanes {
   }
 
   get congested(): boolean {
-    return this.bulk.size > CONGESTED_BYTES
+    return this.bulk.size > CONGESTED_BYTES || this.#crowded
   }
 
   whenClear(sender: Sender): void {
@@ -81,14 +83,15 @@ export class Lanes {
   }
 
   /**
-   * Some frames have left: lets those go on who wait for that, as long as there is room, and each when all has left that was there before it: what is
-   * passed on for others waits for nobody, and may leave no room for ever. Those who have to wait again do so behind the others.
+   * Some frames have left, or there is room aside: lets those go on who wait for that, as long as there is room, and each when all has left that was
+   * there before it: what is passed on for others waits for nobody, and may leave no room for ever. Those who have to wait again do so behind the others.
    */
   tellSenders(): void {
     const { bulk } = this
     const turns = this.#turns
     const hasRoom = turns.length > 0 && bulk.size <= CLEAR_BYTES
     for (let next = turns[0]; next !== undefined; next = turns[0]) {
+      if (this.#crowded) return
       if (!(hasRoom && !this.congested) && bulk.out < next.at) return
       turns.shift()
       next.sender.cleared()
@@ -136,6 +139,10 @@ export class Lanes {
     this.#departures.length = 0
     this.swift.drop()
     this.bulk.drop()
+  }
+
+  get #crowded(): boolean {
+    return this.#aside?.crowded === true
   }
 
   #laneOf({ flags }: FrameHead): FrameBuffer {

@@ -22,11 +22,14 @@ const TMPFS_MAGIC = 0x0102_1994
 /** Makes a file that never has a name, and is gone with its last descriptor (open(2): O_TMPFILE, for which Node has no constant). */
 const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY
 
-/** What each side may write before the other has read any of it: eight streams' windows. Pages that nothing was written to take no memory. */
+/** What each side may write before the other has read any of it: four streams' windows; more does not stay in a processor's cache. Pages that nothing was written to take no memory. */
 export const HALF_BYTES: number = 2 * 1024 * 1024
 
 /** As much has to have been read before it is granted again. */
 const GRANT_BYTES = HALF_BYTES / 8
+
+/** With less room than this, streams wait. A grant brings as much, so with each of them at least one stream goes on. */
+const CROWDED_BYTES = GRANT_BYTES
 
 /** Which of the two a process is. The worker is the first to grant, as it may have been started without the file. */
 export type Side = 'primary' | 'worker'
@@ -57,6 +60,7 @@ export class SharedMemory implements Aside {
   /** Bytes that this side may write, and where in its half the next one goes. */
   #room = 0
   #at = 0
+  #hasGained = false
   /** Bytes that the other side may write, and those that have been read and not been granted again. */
   #granted = 0
   #read = 0
@@ -87,7 +91,7 @@ export class SharedMemory implements Aside {
   /** Writes a part of `bytes`. Returns where it lies then; -1 when it could not be written, and is to go by the socket. Never throws. */
   put(bytes: Uint8Array, start: number, end: number): number {
     const size = end - start
-    if (size > this.#room || this.#closed) return -1
+    if (size > this.#room) return -1
     settleAllocator()
     const at = this.#at
     const first = Math.min(size, HALF_BYTES - at)
@@ -98,24 +102,30 @@ export class SharedMemory implements Aside {
     return at
   }
 
-  /** Whether both sides have it: this one has been granted something, or has granted. */
-  get isInUse(): boolean {
-    return this.#room !== 0 || this.#hasGranted
+  /** Whether streams are to wait. Not before the other side has said that it has this memory, nor when it can't be written any more. */
+  get crowded(): boolean {
+    return this.#hasGained && this.#room >= 0 && this.#room < CROWDED_BYTES
   }
 
-  /** This side may write so many bytes more. @throws ProtocolError when there are not so many */
+  /** This side may write so many bytes more. @throws ProtocolError when there are not so many, or it is less than is granted at a time */
   gain(bytes: number): void {
+    this.#hasGained = true
     this.#room += bytes
     if (this.#room > HALF_BYTES)
       throw new ProtocolError(`${bytes} bytes of shared memory are granted, more than there are`)
+    // Streams count on it: what is granted lets at least one of them go on.
+    if (bytes < GRANT_BYTES)
+      throw new ProtocolError(
+        `${bytes} bytes of shared memory are granted, less than the ${GRANT_BYTES} that is the least`,
+      )
   }
 
   /**
-   * What is to be granted now: everything at first, then what has been read, when enough of that has come together. It counts as granted from now on, so
-   * the other side is to be told before anything else of it is handled: it can't have made use of it already.
+   * What is to be granted now: everything at first, by the primary when the worker has, then what has been read, when enough of that has come
+   * together. It counts as granted from now on, so the other side is to be told before anything else of it is handled: it can't have made use of it already.
    */
   grant(): number {
-    if (this.#hasGranted && this.#read < GRANT_BYTES) return 0
+    if (this.#hasGranted ? this.#read < GRANT_BYTES : !this.#mayBegin) return 0
     const bytes = this.#hasGranted ? this.#read : HALF_BYTES
     this.#hasGranted = true
     this.#read = 0
@@ -151,7 +161,13 @@ export class SharedMemory implements Aside {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#room = Number.NEGATIVE_INFINITY // Nothing is written any more, and nobody waits for it.
     closeSync(this.#fd)
+  }
+
+  /** The worker says first that it has the memory: it may have been started without it. */
+  get #mayBegin(): boolean {
+    return this.side === 'worker' || this.#hasGained
   }
 
   /** Writes to this side's half. If that fails, for want of memory or by a limit (`ulimit -f`), everything goes by the socket from now on. */

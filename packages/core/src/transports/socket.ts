@@ -55,7 +55,7 @@ export class SocketLink implements Link {
   #events: LinkEvents | undefined
   readonly #deliver = (frame: Frame) => {
     if (this.#ended) return
-    if (frame.type === FrameType.room) this.#shared().gain(frame.arg)
+    if (frame.type === FrameType.room) this.#gain(frame.arg)
     else if (frame.type === FrameType.data && (frame.flags & Flag.beside) !== 0)
       this.#deliverShared(frame)
     else this.#events?.frame(frame)
@@ -137,8 +137,7 @@ export class SocketLink implements Link {
 
   start(events: LinkEvents): void {
     this.#events = events
-    // The primary waits for this: the worker may have been started without the memory.
-    if (this.#memory?.side === 'worker') this.#grant()
+    this.#grant()
     if (this.#readsItself) this.#socket.resume()
     else
       this.#socket.on('data', (chunk) => {
@@ -190,7 +189,7 @@ export class SocketLink implements Link {
     } catch (error) {
       this.destroy(this.#reader.blame(error))
     }
-    if (this.#memory?.isInUse) this.#grant()
+    this.#grant()
     this.#reading = false
     if (this.#scheduled) return
     this.#batchLimit = BATCH_FRAMES
@@ -220,6 +219,12 @@ export class SocketLink implements Link {
     this.#besides += piece.size
     this.#events?.frame(piece)
     memory.giveBack(piece.size)
+  }
+
+  /** There is room in the memory again, which streams may be waiting for. */
+  #gain(bytes: number): void {
+    this.#shared().gain(bytes)
+    this.#lanes.tellSenders()
   }
 
   #shared(): SharedMemory {
@@ -280,6 +285,8 @@ export class SocketLink implements Link {
     if (!this.#blocked || this.#socket.writableLength > 0) return
     this.#blocked = false
     this.#leaving?.release()
+    // The other side may be waiting for that, and have nothing to send until then.
+    this.#grant()
     this.flush()
   }
 

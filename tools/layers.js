@@ -12,7 +12,12 @@ const packages = {
   'packages/core/src': {
     rows: [
       ['frames.ts', 'schema.ts', 'errors.ts', 'id-table.ts', 'channels.ts', 'histogram.ts'],
-      ['contract.ts', 'transports/bytes.ts', 'transports/allocator.ts'],
+      [
+        'contract.ts',
+        'transports/bytes.ts',
+        'transports/allocator.ts',
+        'transports/read-budget.ts',
+      ],
       ['infer.ts', 'transport.ts'],
       [
         'abort.ts',

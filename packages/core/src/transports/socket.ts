@@ -9,19 +9,11 @@ import type { ByteWriter } from './bytes.js'
 import { FrameReader, READ_BYTES } from './frame-reader.js'
 import type { FrameBuffer } from './framing.js'
 import { Lanes } from './lanes.js'
+import { ReadBudget } from './read-budget.js'
 import { SharedFrame, type SharedMemory } from './shared-memory.js'
 
 /** How much stream data is handed to the socket at once: what a small frame made meanwhile has to wait for. */
 const BULK_BYTES = 64 * 1024
-
-/**
- * How much one socket may say in one turn of the event loop. Node alone goes on for 2 MiB as long as there is more, and every other link waits: 50 000
- * small frames, a tenth of a second.
- */
-const TURN_BYTES = 256 * 1024
-
-/** Bytes in shared memory count so much less: they take so much less time. */
-const BESIDES_DISCOUNT = 4
 
 /**
  * How many small frames leave in a turn's first write. Fewer would cost a system call for little; more would let the other side, and its core
@@ -71,10 +63,7 @@ export class SocketLink implements Link {
   #batch = 0
   /** How many make a write. */
   #batchLimit = BATCH_FRAMES
-  /** Bytes of full reads, one right after the other. */
-  #taken = 0
-  /** Bytes in shared memory that the last read told of. */
-  #besides = 0
+  readonly #budget = new ReadBudget()
   /** The socket has not taken all of the last write, or takes nothing any more; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
   /** Where the last write's bytes lie, as long as it is not done. */
@@ -196,17 +185,9 @@ export class SocketLink implements Link {
     if (this.#batch > 0) this.flush()
   }
 
-  /** Lets the other sockets have their turn after so many bytes. A read that is not full has taken all there was: this turn's last. */
+  /** Lets the other sockets have their turn when a read, of `room` bytes at most, was enough for one. */
   #pace(bytes: number, room: number): void {
-    const besides = this.#besides / BESIDES_DISCOUNT
-    this.#besides = 0
-    if (bytes < room && besides < TURN_BYTES) {
-      this.#taken = 0
-      return
-    }
-    this.#taken += bytes + besides
-    if (this.#taken < TURN_BYTES) return
-    this.#taken = 0
+    if (!this.#budget.spend(bytes, room)) return
     this.#socket.pause()
     setImmediate(() => this.#socket.resume())
   }
@@ -216,7 +197,7 @@ export class SocketLink implements Link {
     const memory = this.#shared()
     const piece = this.#piece as SharedFrame
     piece.become(frame)
-    this.#besides += piece.size
+    this.#budget.besides(piece.size)
     this.#events?.frame(piece)
     memory.giveBack(piece.size)
   }

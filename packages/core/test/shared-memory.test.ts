@@ -21,6 +21,7 @@ import {
   pieceOf,
   Receiver,
   SHARES_MEMORY,
+  type SharedOptions,
   sendPiece,
 } from './shared-memory-support.js'
 import { createSocketLinks, createSocketPair } from './socket-pair.js'
@@ -33,6 +34,16 @@ function openAs(number: number): number {
     onTestFinished(() => closeSync(fd))
     if (fd >= number) return fd
   }
+}
+
+/** Links that have granted all there is, and what the far one receives. */
+async function openReceived(options?: SharedOptions) {
+  const shared = await openShared(options)
+  const [near, far] = shared.links
+  new Receiver(near)
+  const receiver = new Receiver(far)
+  await granted(shared)
+  return { shared, near, far, receiver }
 }
 
 /** Sends pieces until streams are to wait. Returns how many. */
@@ -109,11 +120,7 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   )
 
   test('the socket carries little more than where large pieces lie', async () => {
-    const shared = await openShared()
-    const [near, far] = shared.links
-    new Receiver(near)
-    const receiver = new Receiver(far)
-    await granted(shared)
+    const { shared, near, receiver } = await openReceived()
     for (let id = 0; id < 16; id++) sendPiece(near, id, pieceOf(id, PIECE_BYTES))
     await receiver.hasAll(16, PIECE_BYTES)
     expect(shared.sockets[0].bytesWritten).toBeLessThan(2 * KiB)
@@ -136,11 +143,7 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   })
 
   test('small pieces take the socket; a large one leaves at once', async () => {
-    const shared = await openShared()
-    const [near, far] = shared.links
-    new Receiver(near)
-    const receiver = new Receiver(far)
-    await granted(shared)
+    const { shared, near, receiver } = await openReceived()
     for (let id = 0; id < 5; id++) sendPiece(near, id, pieceOf(id, 16 * KiB - 1))
     await receiver.hasAll(5, 16 * KiB - 1)
     expect(fstatSync(shared.fd).size).toBe(0)
@@ -152,11 +155,7 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   })
 
   test('a piece that is larger than a frame may be is refused, and the next one is not', async () => {
-    const shared = await openShared({ limit: 50 * KiB })
-    const [near, far] = shared.links
-    new Receiver(near)
-    const receiver = new Receiver(far)
-    await granted(shared)
+    const { near, receiver } = await openReceived({ limit: 50 * KiB })
     expect(() => sendPiece(near, 7, pieceOf(7, PIECE_BYTES))).toThrow(FrameTooLargeError)
     near.abandon()
     sendPiece(near, 0, pieceOf(0, 20 * KiB))
@@ -177,11 +176,7 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   })
 
   test('to a side that does not read, what has no room there takes the socket, and keeps its place', async () => {
-    const shared = await openShared()
-    const [near, far] = shared.links
-    new Receiver(near)
-    const receiver = new Receiver(far)
-    await granted(shared)
+    const { shared, near, receiver } = await openReceived()
     shared.sockets[1].pause()
     const COUNT = 400
     for (let id = 0; id < COUNT; id++) sendPiece(near, id, pieceOf(id))
@@ -198,11 +193,7 @@ describe.skipIf(!SHARES_MEMORY)('links that share memory', () => {
   })
 
   test('streams wait while there is hardly any room, and the socket is not burdened', async () => {
-    const shared = await openShared()
-    const [near, far] = shared.links
-    new Receiver(near)
-    const receiver = new Receiver(far)
-    await granted(shared)
+    const { shared, near, receiver } = await openReceived()
     shared.sockets[1].pause()
     const before = shared.sockets[0].bytesWritten
     const count = fill(near)

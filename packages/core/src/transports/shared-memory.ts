@@ -22,7 +22,10 @@ const TMPFS_MAGIC = 0x0102_1994
 /** Makes a file that never has a name, and is gone with its last descriptor (open(2): O_TMPFILE, for which Node has no constant). */
 const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY
 
-/** What each side may write before the other has read any of it: four streams' windows; more does not stay in a processor's cache. Pages that nothing was written to take no memory. */
+/**
+ * What each side may write before the other has read any of it: four streams' windows; more does not stay in a processor's cache. Pages that nothing was
+ * written to take no memory.
+ */
 export const HALF_BYTES: number = 2 * 1024 * 1024
 
 /** As much has to have been read before it is granted again. */

@@ -4,7 +4,6 @@
 // The thread raises no alarm of its own: whether a worker is stuck is the primary's to judge, by the answers it misses. So a pause
 // of the whole process, a long garbage collection or a debugger can't cause a false one, and an idle thread never wakes up.
 
-import { Worker } from 'node:worker_threads'
 import type { Turnstile } from './turnstile.js'
 import { type ThreadData, threadCode } from './watchdog-thread.js'
 
@@ -43,6 +42,8 @@ export function startWatchdog({
   turnstile,
   onError,
 }: WatchdogOptions): Watchdog {
+  // Loaded here, as a primary needs no threads.
+  const { Worker } = process.getBuiltinModule('node:worker_threads')
   const workerData: ThreadData = { fd, orphanGraceMs, begun: turnstile?.memory }
   const thread = new Worker(threadCode, {
     eval: true,

@@ -2,7 +2,7 @@
 
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
-import { Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2'
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { DrainingError } from '@clusterwire/core'
@@ -22,7 +22,7 @@ import { type ClientConnection, connectionOf, connectionOfSession } from './conn
 import { Desk } from './desk.js'
 import type { FrontEvents } from './events.js'
 import { Http1Forward, http1Flags } from './http1.js'
-import { Http2Forward, hasHttp2Body } from './http2.js'
+import { Http2Forward, hasHttp2Body, isHttp2 } from './http2.js'
 import { assertLimit } from './limits.js'
 import type { FrontOptions } from './options.js'
 import { OwnServer } from './own-server.js'
@@ -99,9 +99,7 @@ export class HttpFront {
     this.request = (req, res) => {
       const page = this.#pages?.get(pathOf(req))
       if (page !== undefined) page(req, res)
-      // By what it is, not by its version: over HTTP/1 a client can write any there, 2.0 too.
-      else if (req instanceof Http2ServerRequest)
-        this.#requestHttp2(req, res as Http2ServerResponse)
+      else if (isHttp2(req)) this.#requestHttp2(req, res as Http2ServerResponse)
       else this.#request(req, res as ServerResponse)
     }
     this.upgrade = (req, socket, head) => {

@@ -1,9 +1,10 @@
 // The HTTP/2 sessions that requests have come by, and how they are brought to their end: the front's own servers speak HTTP/1, so these
 // belong to a server that is not closed here.
 
-import { constants, type ServerHttp2Session } from 'node:http2'
+import type { ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
+import { ResetCode } from './reset-code.js'
 
 /** Sessions that are open. */
 export class Sessions {
@@ -38,7 +39,7 @@ export class Sessions {
   async cut(): Promise<void> {
     // With an error, or its streams would look complete.
     for (const session of this.#open.keys())
-      session.destroy(new Error('The front is closed'), constants.NGHTTP2_INTERNAL_ERROR)
+      session.destroy(new Error('The front is closed'), ResetCode.internalError)
     await readAndWrite()
     for (const socket of this.#open.values()) socket.destroy()
   }

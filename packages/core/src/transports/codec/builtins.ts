@@ -1,6 +1,14 @@
 // Built-in objects that contain no values, both ways; and those that mean something only here.
 
-import { types } from 'node:util'
+import {
+  isDate,
+  isGeneratorObject,
+  isPromise,
+  isRegExp,
+  isSharedArrayBuffer,
+  isWeakMap,
+  isWeakSet,
+} from 'node:util/types'
 import type { ByteReader, ByteWriter } from '../bytes.js'
 import { Tag } from './format.js'
 import { Refusal } from './refusal.js'
@@ -8,12 +16,12 @@ import { readText, writeText } from './text.js'
 
 /** What would arrive as an empty object, and without a word. */
 const REFUSED: readonly (readonly [name: string, test: (value: unknown) => boolean])[] = [
-  ['Promise', types.isPromise],
-  ['generator', types.isGeneratorObject],
-  ['WeakMap', types.isWeakMap],
-  ['WeakSet', types.isWeakSet],
+  ['Promise', isPromise],
+  ['generator', isGeneratorObject],
+  ['WeakMap', isWeakMap],
+  ['WeakSet', isWeakSet],
   ['WeakRef', (value) => value instanceof WeakRef],
-  ['SharedArrayBuffer', types.isSharedArrayBuffer],
+  ['SharedArrayBuffer', isSharedArrayBuffer],
 ]
 
 /**
@@ -22,10 +30,10 @@ const REFUSED: readonly (readonly [name: string, test: (value: unknown) => boole
  * They are read through their built-in class: what a subclass claims might not be accepted there.
  */
 export function writeBuiltin(out: ByteWriter, value: object): boolean {
-  if (types.isDate(value)) {
+  if (isDate(value)) {
     out.u8(Tag.date)
     out.f64(Date.prototype.getTime.call(value))
-  } else if (types.isRegExp(value)) {
+  } else if (isRegExp(value)) {
     const { source, flags } = new RegExp(value)
     out.u8(Tag.regexp)
     writeText(out, source)

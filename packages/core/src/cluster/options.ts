@@ -1,6 +1,5 @@
 // What `startPrimary` is given, checked: each error says what was given and what is allowed.
 
-import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { InvalidOptionError } from '../errors.js'
 import type { LivenessOptions } from './heartbeat.js'
@@ -116,7 +115,8 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
     checkLimits(name, options[name as keyof typeof LIMITS], limits)
   const checked: CheckedOptions = {
     exec: pathOf(options.exec),
-    workers: options.workers ?? availableParallelism(),
+    // Got here, as a worker has no use for it.
+    workers: options.workers ?? process.getBuiltinModule('node:os').availableParallelism(),
     args: options.args ?? [],
     execArgv,
     env: options.env ?? {},

@@ -1,7 +1,7 @@
 // The one build recipe: ESM and CJS with declarations for each, shared chunks between entries.
 // Splitting keeps a single copy of every class per format, so `instanceof` holds across entries.
 import { defineConfig } from 'tsup'
-import { lean } from './lean.js'
+import { lean, mapsToSources } from './lean.js'
 
 // Code and declarations are two tasks: starting the shop needs no declarations, which take most of the time, and code needs nothing
 // of other packages, so that all of it is built side by side.
@@ -17,10 +17,7 @@ export const packageBuild = (entry) =>
     clean: process.env.BUILD !== 'types',
     silent: true,
     esbuildPlugins: [lean],
-    esbuildOptions(options) {
-      // The sources are beside it, with their comments.
-      options.sourcesContent = false
-    },
+    plugins: [mapsToSources],
     dts: process.env.BUILD === 'types' && {
       only: true,
       // Against the built dependencies, as a user sees them.

@@ -115,7 +115,7 @@ export function checkOptions(options: ClusterOptions): CheckedOptions {
     checkLimits(name, options[name as keyof typeof LIMITS], limits)
   const checked: CheckedOptions = {
     exec: pathOf(options.exec),
-    // Got here, as a worker has no use for it.
+    // Loaded here, as a worker has no use for it.
     workers: options.workers ?? process.getBuiltinModule('node:os').availableParallelism(),
     args: options.args ?? [],
     execArgv,

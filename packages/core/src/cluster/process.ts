@@ -2,6 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import * as diagnostics from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import { CHANNELS, type Channels } from '../channels.js'
 import type { IncomingExchange } from '../incoming.js'
 import type { PeerOptions } from '../peer.js'
@@ -24,13 +25,7 @@ export function createChannels(): Channels {
 
 /** Where errors go that have nobody else to go to. */
 export function printError(error: unknown, where: string): void {
-  process.stderr.write(`clusterwire: ${where}: ${shown(error)}\n`)
-}
-
-/** What was thrown, as text. */
-export function shown(error: unknown): string {
-  // Loaded when it is needed: it is 40 KiB of every process's heap.
-  return process.getBuiltinModule('node:util').inspect(error)
+  process.stderr.write(`clusterwire: ${where}: ${inspect(error)}\n`)
 }
 
 /**

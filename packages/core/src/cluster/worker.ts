@@ -1,7 +1,7 @@
 // A worker: joins the cluster that started its process, and leaves it when told to.
 
 import cluster from 'node:cluster'
-
+import { inspect } from 'node:util'
 import { nanoid } from 'nanoid/non-secure'
 import { Clients } from '../client.js'
 import { ClusterPeer } from '../cluster-peer.js'
@@ -13,7 +13,7 @@ import { SocketLink } from '../transports/socket.js'
 import { primaryControl, workerControl } from './control.js'
 import { CRASHED, ORPHANED } from './exit.js'
 import { LINK_ENV, MEMORY_ENV, WATCHDOG_ENV } from './fork.js'
-import { atMost, outliveReaders, printError, shown, surroundings } from './process.js'
+import { atMost, outliveReaders, printError, surroundings } from './process.js'
 import { Turnstile } from './turnstile.js'
 import { joinOver } from './uplink.js'
 import { createMeter } from './vitals.js'
@@ -233,7 +233,7 @@ export class ClusterWorker extends ClusterPeer {
       return printError(error, `worker ${this.number}, whose primary is gone, did not catch`)
     this.#failed = true
     printError(error, `an error that nothing caught ends worker ${this.number}`)
-    const text = error instanceof Error ? `${error.name}: ${error.message}` : shown(error)
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error)
     const told = this.#primary.failing({ error: text.slice(0, 1_000) })
     await atMost(CRASH_GRACE, Promise.all([told, this.peer.quiet()]))
     // What was answered last may stand in the link's buffer still.

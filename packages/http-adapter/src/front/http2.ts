@@ -156,8 +156,8 @@ export class Http2Forward extends Forward implements ResponseParts {
 }
 
 /**
- * Whether a request came by HTTP/2: by what it is, not by its version, as over HTTP/1 a client can write any there, 2.0 too. Its class would be known
- * only to those who load `node:http2`, and with it 1.8 MiB and 5 ms of TLS and all that.
+ * Whether a request came by HTTP/2: by what it is, not by its version, as over HTTP/1 a client can write any there, 2.0 too. To ask for its class
+ * would be to load `node:http2`, and TLS with it: 5 ms and 1.8 MiB.
  */
 export function isHttp2(req: IncomingMessage | Http2ServerRequest): req is Http2ServerRequest {
   return !(req instanceof IncomingMessage) && 'stream' in req

@@ -61,6 +61,9 @@ export class Readiness {
   }
 }
 
+/** `import()`, hidden from the build: in what it makes for `--require` that would be `require()`, which takes no ES module. */
+const imported = new Function('url', 'return import(url)') as (url: string) => Promise<unknown>
+
 /** Resolves when the module that this process was started with has been loaded; never, if that fails: it ends the process. */
 async function mainModule(): Promise<void> {
   const main = process.argv[1]
@@ -68,5 +71,5 @@ async function mainModule(): Promise<void> {
   if (main === undefined || process.mainModule !== undefined) return
   const path = process.execArgv.includes('--preserve-symlinks-main') ? main : realpathSync(main)
   // It is being loaded, and no module is loaded twice.
-  await import(pathToFileURL(path).href).catch(() => new Promise(() => {}))
+  await imported(pathToFileURL(path).href).catch(() => new Promise(() => {}))
 }

@@ -56,7 +56,7 @@ function findServer(app: unknown): Server | undefined {
   return undefined
 }
 
-/** An `https` server is none of `http`'s classes, but has its events. It is known by what it can: to load its class costs 3 ms and 1.8 MiB. */
+/** An `https` server is none of `http`'s classes, but has its events. It is known by what it can do: to load its class takes 3 ms and 1.8 MiB. */
 function isServer(app: unknown): app is Server {
   return app instanceof Server || (app instanceof NetServer && 'setSecureContext' in app)
 }

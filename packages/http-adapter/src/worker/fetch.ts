@@ -5,6 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { setImmediate as turn } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { DeadlineExceededError } from '@clusterwire/core'
 import type { ClusterPeer } from '@clusterwire/core/cluster'
 import { serveHttp } from './http.js'
@@ -146,5 +147,5 @@ function fail(res: ServerResponse, error: unknown): void {
 }
 
 function printError(error: unknown): void {
-  process.stderr.write(`${process.getBuiltinModule('node:util').inspect(error)}\n`)
+  process.stderr.write(`${inspect(error)}\n`)
 }

@@ -1,7 +1,7 @@
 // ArrayBuffer and its views, both ways. A copy arrives: received bytes are the transport's own.
 // Elements keep the machine's byte order, which is little-endian wherever Node runs but on s390x.
 
-import { isArrayBuffer, isDataView } from 'node:util/types'
+import { types } from 'node:util'
 import { type ByteReader, type ByteWriter, MalformedError } from '../bytes.js'
 import { Tag } from './format.js'
 import { Refusal } from './refusal.js'
@@ -28,7 +28,7 @@ const ARRAY_BUFFER_KIND = 0xff
 export function writeBinary(out: ByteWriter, value: object): boolean {
   if (ArrayBuffer.isView(value)) {
     writeBytes(out, kindOf(value), bytesOf(value))
-  } else if (isArrayBuffer(value)) {
+  } else if (types.isArrayBuffer(value)) {
     writeBytes(out, ARRAY_BUFFER_KIND, new Uint8Array(value))
   } else {
     return false
@@ -49,7 +49,7 @@ function kindOf(view: ArrayBufferView): number {
 
 /** The view's own range, not all of its buffer. */
 function bytesOf(view: ArrayBufferView): Uint8Array {
-  const prototype = isDataView(view) ? DataView.prototype : typedArrayPrototype
+  const prototype = types.isDataView(view) ? DataView.prototype : typedArrayPrototype
   return new Uint8Array(
     Reflect.get(prototype, 'buffer', view),
     Reflect.get(prototype, 'byteOffset', view),

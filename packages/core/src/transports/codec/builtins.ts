@@ -1,14 +1,6 @@
 // Built-in objects that contain no values, both ways; and those that mean something only here.
 
-import {
-  isDate,
-  isGeneratorObject,
-  isPromise,
-  isRegExp,
-  isSharedArrayBuffer,
-  isWeakMap,
-  isWeakSet,
-} from 'node:util/types'
+import { types } from 'node:util'
 import type { ByteReader, ByteWriter } from '../bytes.js'
 import { Tag } from './format.js'
 import { Refusal } from './refusal.js'
@@ -16,12 +8,12 @@ import { readText, writeText } from './text.js'
 
 /** What would arrive as an empty object, and without a word. */
 const REFUSED: readonly (readonly [name: string, test: (value: unknown) => boolean])[] = [
-  ['Promise', isPromise],
-  ['generator', isGeneratorObject],
-  ['WeakMap', isWeakMap],
-  ['WeakSet', isWeakSet],
+  ['Promise', types.isPromise],
+  ['generator', types.isGeneratorObject],
+  ['WeakMap', types.isWeakMap],
+  ['WeakSet', types.isWeakSet],
   ['WeakRef', (value) => value instanceof WeakRef],
-  ['SharedArrayBuffer', isSharedArrayBuffer],
+  ['SharedArrayBuffer', types.isSharedArrayBuffer],
 ]
 
 /**
@@ -30,10 +22,10 @@ const REFUSED: readonly (readonly [name: string, test: (value: unknown) => boole
  * They are read through their built-in class: what a subclass claims might not be accepted there.
  */
 export function writeBuiltin(out: ByteWriter, value: object): boolean {
-  if (isDate(value)) {
+  if (types.isDate(value)) {
     out.u8(Tag.date)
     out.f64(Date.prototype.getTime.call(value))
-  } else if (isRegExp(value)) {
+  } else if (types.isRegExp(value)) {
     const { source, flags } = new RegExp(value)
     out.u8(Tag.regexp)
     writeText(out, source)

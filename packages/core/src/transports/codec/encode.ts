@@ -1,7 +1,7 @@
 // Values to bytes. Tests come in the order of frequency: what most messages consist of is decided
 // first, and pays nothing for what is rare.
 
-import { isBoxedPrimitive, isMap, isNativeError, isSet } from 'node:util/types'
+import { types } from 'node:util'
 import type { ByteWriter } from '../bytes.js'
 import { writeBinary } from './binary.js'
 import { refuseLocal, writeBuiltin } from './builtins.js'
@@ -110,10 +110,10 @@ function writeProperties(out: ByteWriter, object: object, depth: number): void {
 /** Writes what has a class. These tests see through other realms and are not fooled by names. */
 function writeInstance(out: ByteWriter, value: object, depth: number): void {
   if (writeBinary(out, value) || writeBuiltin(out, value)) return
-  if (isMap(value)) writeMap(out, value, depth)
-  else if (isSet(value)) writeSet(out, value, depth)
-  else if (isNativeError(value) || value instanceof Error) writeError(out, value, depth)
-  else if (isBoxedPrimitive(value)) writeValue(out, value.valueOf(), depth + 1)
+  if (types.isMap(value)) writeMap(out, value, depth)
+  else if (types.isSet(value)) writeSet(out, value, depth)
+  else if (types.isNativeError(value) || value instanceof Error) writeError(out, value, depth)
+  else if (types.isBoxedPrimitive(value)) writeValue(out, value.valueOf(), depth + 1)
   else {
     refuseLocal(value)
     writePlain(out, value, depth)

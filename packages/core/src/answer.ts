@@ -1,7 +1,7 @@
 // One request on the side that answers: validated, handed to the handler, and its result given back. Nothing that a handler does gets
 // past here.
 
-import type { CallTrace } from './channels.js'
+import type { CallTrace, Channel } from './channels.js'
 import type { Named, Procedure, Stream } from './contract.js'
 import {
   DeclaredError,
@@ -93,7 +93,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   /** Fails with what validating or encoding threw: ours says what is wrong, anything else comes out of the user's schema or value. */
   protected refuse(exchange: IncomingExchange, error: unknown): void {
-    this.#tell('handle.error', exchange, error)
+    this.#tell(this.#peer.channels?.['handle.error'], exchange, error)
     const { stacks } = this.#peer
     this.#fail(
       exchange,
@@ -105,7 +105,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   /** Fails with what the handler threw. */
   protected threw(exchange: IncomingExchange, thrown: unknown, _context: Context): void {
-    this.#tell('handle.error', exchange, thrown)
+    this.#tell(this.#peer.channels?.['handle.error'], exchange, thrown)
     const { stacks } = this.#peer
     const declared = readDeclared(this.member.errors, thrown)
     if (declared === undefined) return this.#fail(exchange, describeThrown(thrown, stacks))
@@ -131,7 +131,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
     if (exchange.over) return
     if (this.#limiter === undefined) return this.#run(exchange, input, context)
     const refuse = (error: OverloadedError) => {
-      this.#tell('handle.error', exchange, error)
+      this.#tell(this.#peer.channels?.['handle.error'], exchange, error)
       this.#fail(exchange, describeError(error))
     }
     this.#limiter.enter(exchange, () => this.#run(exchange, input, context), refuse)
@@ -139,7 +139,7 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   #run(exchange: IncomingExchange, input: unknown, context: Context): void {
     if (exchange.over) return this.#limiter?.leave() // It was given up while it waited for its turn.
-    this.#tell('handle.start', exchange)
+    this.#tell(this.#peer.channels?.['handle.start'], exchange)
     this.#peer.handled++
     exchange.running = true
     const { scopes } = this.#peer
@@ -184,22 +184,16 @@ export abstract class Answer<M extends Named<Procedure> | Named<Stream>> {
 
   /** The handler has given something that nobody waits for any more. */
   protected unwanted(exchange: IncomingExchange, _result: unknown): void {
-    this.#tell('handle.end', exchange)
+    this.#tell(this.#peer.channels?.['handle.end'], exchange)
   }
 
   /** The handler's whole answer has been given. */
   protected done(exchange: IncomingExchange): void {
     this.#tally.succeeded(this.#peer.now() - exchange.arrivedAt)
-    this.#tell('handle.end', exchange)
-    this.#traces.delete(exchange)
+    this.#tell(this.#peer.channels?.['handle.end'], exchange)
   }
 
-  #tell(
-    name: 'handle.start' | 'handle.end' | 'handle.error',
-    exchange: IncomingExchange,
-    error?: unknown,
-  ): void {
-    const channel = this.#peer.channels?.[name]
+  #tell(channel: Channel | undefined, exchange: IncomingExchange, error?: unknown): void {
     if (channel?.hasSubscribers !== true) return
     let trace = this.#traces.get(exchange)
     if (trace === undefined) {

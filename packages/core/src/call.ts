@@ -2,7 +2,7 @@
 
 import { type Applicant, admit, mayTryAgain, tooLate } from './admission.js'
 import { type CallSite, captureSite, showSite } from './call-site.js'
-import type { CallTrace } from './channels.js'
+import type { CallTrace, Channel } from './channels.js'
 import { isTimeout, MAX_TIMEOUT, type Named, type Procedure } from './contract.js'
 import type { Candidate, Member } from './directory.js'
 import {
@@ -166,7 +166,7 @@ class Call implements CallerEvents, Applicant {
     const nobody = error instanceof NoWorkerError || error instanceof UnimplementedError
     const told = nobody ? (this.#first ?? error) : error
     this.route.tally.failed(told.code)
-    this.#tell('call.error', told)
+    this.#tell(this.route.peer.channels?.['call.error'], told)
     showSite(told, this.#site)
     this.#reject(told)
   }
@@ -185,7 +185,7 @@ class Call implements CallerEvents, Applicant {
 
   #begin(now: number): void {
     this.route.peer.retries.deposit()
-    this.#tell('call.start')
+    this.#tell(this.route.peer.channels?.['call.start'])
     this.#enter(now)
   }
 
@@ -217,7 +217,7 @@ class Call implements CallerEvents, Applicant {
     if (this.#settled) return
     this.#settle()
     this.route.tally.succeeded(this.route.peer.moment.time - this.#begunAt)
-    this.#tell('call.end')
+    this.#tell(this.route.peer.channels?.['call.end'])
     this.#resolve(value)
   }
 
@@ -232,10 +232,9 @@ class Call implements CallerEvents, Applicant {
     )
   }
 
-  #tell(name: 'call.start' | 'call.end' | 'call.error', error?: unknown): void {
-    const { member, peer } = this.route
-    const channel = peer.channels?.[name]
+  #tell(channel: Channel | undefined, error?: unknown): void {
     if (channel?.hasSubscribers !== true) return
+    const { member, peer } = this.route
     this.#trace ??= { procedure: member.name, peer: peer.number, other: undefined, error }
     this.#trace.other = this.#served?.member.number
     this.#trace.error = error

@@ -2,7 +2,7 @@
 
 import { type Applicant, admit, mayTryAgain, tooLate } from './admission.js'
 import { type CallSite, captureSite, showSite } from './call-site.js'
-import type { CallTrace } from './channels.js'
+import type { CallTrace, Channel } from './channels.js'
 import type { Named, Stream } from './contract.js'
 import { isTimeout, MAX_TIMEOUT } from './contract.js'
 import type { Candidate, Member } from './directory.js'
@@ -136,7 +136,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   reply(): void {
     this.#settle()
     this.route.tally.succeeded(this.route.peer.now() - this.#begunAt)
-    this.#tell('stream.end')
+    this.#tell(this.route.peer.channels?.['stream.end'])
     this.#inbox.end()
   }
 
@@ -163,7 +163,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     if (this.#outbox === undefined) closeSource(this.#request.options.upload)
     this.#settle()
     this.route.tally.failed(told instanceof ClusterwireError ? told.code : 'CANCELLED')
-    this.#tell('stream.error', told)
+    this.#tell(this.route.peer.channels?.['stream.error'], told)
     showSite(told, this.#site)
     this.#inbox.fail(told)
   }
@@ -214,7 +214,7 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
   #open(): void {
     if (this.#settled) return // Its reader has left, or its time was up.
     this.route.peer.retries.deposit()
-    this.#tell('stream.start')
+    this.#tell(this.route.peer.channels?.['stream.start'])
     this.#enter()
   }
 
@@ -280,10 +280,9 @@ class StreamCall implements AsyncIterableIterator<unknown, undefined>, CallerEve
     return Promise.race([valid, late]).finally(() => cancel())
   }
 
-  #tell(name: 'stream.start' | 'stream.end' | 'stream.error', error?: unknown): void {
-    const { member, peer } = this.route
-    const channel = peer.channels?.[name]
+  #tell(channel: Channel | undefined, error?: unknown): void {
     if (channel?.hasSubscribers !== true) return
+    const { member, peer } = this.route
     this.#trace ??= { procedure: member.name, peer: peer.number, other: undefined, error }
     this.#trace.other = this.#served?.member.number
     this.#trace.error = error

@@ -10,6 +10,9 @@ import { writeBigInt, writeNumber } from './numbers.js'
 import { propertyAccess, Refusal } from './refusal.js'
 import { writeText } from './text.js'
 
+/** Not `Object.hasOwn`: this one V8 knows to be true in a `for…in` over an object that has nothing else. */
+const { hasOwnProperty } = Object.prototype
+
 /** Containers above this depth are not remembered: a cycle comes by again further down. */
 const TRACKED_DEPTH = 64
 
@@ -97,7 +100,7 @@ function writeProperties(out: ByteWriter, object: object, depth: number): void {
   let key = ''
   try {
     for (key in object) {
-      if (!Object.hasOwn(object, key)) continue
+      if (!hasOwnProperty.call(object, key)) continue
       writeText(out, key)
       writeValue(out, (object as Record<string, unknown>)[key], depth + 1)
     }

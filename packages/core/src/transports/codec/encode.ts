@@ -11,7 +11,7 @@ import { propertyAccess, Refusal } from './refusal.js'
 import { writeText } from './text.js'
 
 /** Not `Object.hasOwn`: this one V8 knows to be true in a `for…in` over an object that has nothing else. */
-const { hasOwnProperty } = Object.prototype
+const { hasOwnProperty: isOwn } = Object.prototype
 
 /** Containers above this depth are not remembered: a cycle comes by again further down. */
 const TRACKED_DEPTH = 64
@@ -100,7 +100,7 @@ function writeProperties(out: ByteWriter, object: object, depth: number): void {
   let key = ''
   try {
     for (key in object) {
-      if (!hasOwnProperty.call(object, key)) continue
+      if (!isOwn.call(object, key)) continue
       writeText(out, key)
       writeValue(out, (object as Record<string, unknown>)[key], depth + 1)
     }

@@ -40,6 +40,14 @@ it.each([
   },
 )
 
+it('everything loads where strings may not become code', async () => {
+  const entries = ['core', 'core/cluster', 'core/peer', 'http-adapter', 'http-adapter/register']
+  const imports = entries.map((entry) => `import '@clusterwire/${entry}'`)
+  const script = `${imports.join('\n')}\nconsole.log('loaded')`
+  const flags = ['--disallow-code-generation-from-strings', '--input-type=module']
+  expect(await output(script, ...flags)).toBe('loaded\n')
+})
+
 // What a variable names may be an ES module, and `require` takes none.
 it.each(['core', 'http-adapter'])('CommonJS of %s imports what is imported', (name) => {
   const dist = fileURLToPath(new URL(`../packages/${name}/dist/`, import.meta.url))

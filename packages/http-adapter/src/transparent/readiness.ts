@@ -61,8 +61,13 @@ export class Readiness {
   }
 }
 
-/** `import()`, hidden from the build: in what it makes for `--require` that would be `require()`, which takes no ES module. */
-const imported = new Function('url', 'return import(url)') as (url: string) => Promise<unknown>
+/**
+ * `import()`, hidden from the build: in what it makes for `--require` that would be `require()`, which takes no ES module. Where strings may not become
+ * code (`--disallow-code-generation-from-strings`), it fails.
+ */
+async function imported(url: string): Promise<unknown> {
+  return new Function('url', 'return import(url)')(url)
+}
 
 /** Resolves when the module that this process was started with has been loaded; never, if that fails: it ends the process. */
 async function mainModule(): Promise<void> {

@@ -60,14 +60,15 @@ ${table}`
 
 function targetsBlock(all) {
   const lines = all.flatMap((result) =>
-    targetsOf(result).map(({ what, aim, measured, state }) => [
+    targetsOf(result).map(({ what, aim, measured, bare, state }) => [
       `\`${result.name}\` ${what}`,
       aim,
       measured,
+      bare,
       state,
     ]),
   )
-  return markdown(['target', 'aim', 'measured', ''], lines)
+  return markdown(['target', 'aim', 'measured', 'bare', ''], lines)
 }
 
 /** Replaces what stands between a block's marks, where a document has them. */

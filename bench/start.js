@@ -21,13 +21,17 @@ const CASES = [
   { name: '8 workers that load Express and zod', workers: 8, what: 'app' },
 ]
 const BARE = 'node-cluster'
+/** The least with which a worker can have a watchdog that its own code can't stop. */
+const WATCHED = 'cluster-and-thread'
 
 /** Milliseconds after which what a start has set off is over: threads that come up, garbage of loading. */
 const SETTLED = 500
 const MIB = 2 ** 20
 
 const options = readOptions()
-const contestants = [OURS, BARE].filter((one) => options.contestants?.includes(one) ?? true)
+const contestants = [OURS, BARE, WATCHED].filter(
+  (one) => options.contestants?.includes(one) ?? true,
+)
 const cases = CASES.filter(
   ({ name }) => options.cases?.some((start) => name.startsWith(start)) ?? true,
 )

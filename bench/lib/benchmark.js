@@ -28,6 +28,7 @@ const WARM_UP_CALLS = 64
  * @property {string} name
  * @property {number} inFlight
  * @property {number} [times] so many times longer than others is one measurement of it. Default 1
+ * @property {number} [learning] for so many times as long as others do contestants run it unmeasured before its rounds. Default 1
  * @property {boolean} [notQuick] with --quick only when --cases names it
  *
  * @param {{ name: string, title: string, groups: Group[] }} benchmark
@@ -106,7 +107,7 @@ function filesOf({ contestants: folder, only }, chosen) {
   return names.map((name) => path.join(directory, `${name}.js`))
 }
 
-async function runCase({ name, times = 1, ...rest }, contestants, measure, run) {
+async function runCase({ name, times = 1, learning = 1, ...rest }, contestants, measure, run) {
   const milliseconds = run.seconds * 1000
   const load = { ...rest, milliseconds: times * milliseconds }
   if (!run.measurements.has(name)) run.measurements.set(name, new Map())
@@ -114,7 +115,7 @@ async function runCase({ name, times = 1, ...rest }, contestants, measure, run) 
   for (const contestant of contestants) {
     if (!results.has(contestant.name)) results.set(contestant.name, [])
     // A first one is thrown away: this case, too, has to be learnt.
-    await measure(contestant, { ...load, milliseconds })
+    await measure(contestant, { ...load, milliseconds: learning * milliseconds })
   }
   for (let round = 0; round < run.rounds; round++)
     for (const contestant of rotated(contestants, round))

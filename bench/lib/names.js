@@ -4,6 +4,9 @@ const NAMES = {
   'raw-json': 'process.send, by hand',
   'raw-advanced': 'process.send, advanced',
   'raw-net': 'a bare node:net socket',
+  'bare-socket': 'a byte over bare sockets',
+  relay: 'bytes relayed, by hand',
+  'cluster-and-thread': 'node:cluster and a thread',
   'node-http': 'node:http, one process',
   'node-cluster': 'node:cluster',
 }

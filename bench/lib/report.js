@@ -100,8 +100,8 @@ export function finish(result, { json } = readOptions()) {
     console.log('\n## targets (of a whole run, on an idle machine of two cores)')
     console.log(
       table(
-        [' target', 'aim', 'measured', ' '],
-        measured.map(({ what, aim, measured, state }) => [what, aim, measured, state]),
+        [' target', 'aim', 'measured', 'bare', ' '],
+        measured.map(({ what, aim, measured, bare, state }) => [what, aim, measured, bare, state]),
       ),
     )
   }

@@ -10,6 +10,8 @@ import { short } from './table.js'
  * @property {number} [least]
  * @property {number} [most]
  * @property {string} [unit] Default: ×, as most figures are ratios
+ * @property {(result: object) => number | undefined} [bare] what the least that could do it has instead of ours, in the same run: what the
+ *   system and Node leave to be reached
  */
 
 /** Clusterwire ÷ contestant, of one figure of a case. */
@@ -17,11 +19,16 @@ const ratio = (field, name, contestant) => (result) => result[field]?.[`${name}/
 const opsRatio = (name, contestant) => ratio('ratios', name, contestant)
 const cpuRatio = (name, contestant) => ratio('cpuRatios', name, contestant)
 
-/** Operations per second beside one contestant. */
-const faster = (least, name, contestant) => ({
+/** What one contestant has of such a figure in our place. */
+const inOurPlace = (field, name, contestant, bare) => (result) =>
+  ratio(field, name, contestant)(result) / ratio(field, name, bare)(result)
+
+/** Operations per second beside one contestant. @param {string} [bare] the contestant that is the least that could do it */
+const faster = (least, name, contestant, bare) => ({
   what: `${name}: ops/s ÷ ${contestant}`,
   figure: opsRatio(name, contestant),
   least,
+  bare: bare && inOurPlace('ratios', name, contestant, bare),
 })
 const cheaper = (most, name, contestant) => ({
   what: `${name}: CPU ÷ ${contestant}`,
@@ -66,7 +73,7 @@ const TARGETS = {
     },
     ...[2, 8, 32].flatMap((workers) =>
       [1, 16].map((inFlight) =>
-        faster(3, `to ${workers} workers, ${inFlight} in flight`, 'socket.io'),
+        faster(3, `to ${workers} workers, ${inFlight} in flight`, 'socket.io', 'bare-socket'),
       ),
     ),
   ],
@@ -84,7 +91,7 @@ const TARGETS = {
     faster(3, 'hello', 'http-proxy'),
     faster(1.5, 'hello', 'undici-thread-interceptor'),
     ...['download 1 MiB', 'upload 1 MiB'].flatMap((name) => [
-      faster(0.6, name, 'node-cluster'),
+      faster(0.6, name, 'node-cluster', 'relay'),
       faster(1, name, 'fastify-http-proxy'),
     ]),
     {
@@ -105,6 +112,7 @@ const TARGETS = {
         what: `${name}: time from start to all ready ÷ node-cluster`,
         figure: ratio('p50Ratios', name, 'node-cluster'),
         most: 1.1,
+        bare: inOurPlace('p50Ratios', name, 'node-cluster', 'cluster-and-thread'),
       },
       {
         what: `${name}: memory of each over a bare fork`,
@@ -142,16 +150,22 @@ const TARGETS = {
   ],
 }
 
-/** Each target of a benchmark beside what its result says. @returns {{ what: string, aim: string, measured: string, state: 'met' | 'missed' | 'not measured' }[]} */
+/**
+ * Each target of a benchmark beside what its result says.
+ *
+ * @returns {{ what: string, aim: string, measured: string, bare: string, state: 'met' | 'missed' | 'not measured' }[]}
+ */
 export function targetsOf(result) {
-  return (TARGETS[result.name] ?? []).map(({ what, figure, least, most, unit = '×' }) => {
+  return (TARGETS[result.name] ?? []).map(({ what, figure, least, most, bare, unit = '×' }) => {
     const value = figure(result)
     const isMeasured = Number.isFinite(value)
+    const show = (number) => (Number.isFinite(number) ? `${short(number)} ${unit}` : '–')
     const isMet = least === undefined ? value <= most : value >= least
     return {
       what,
       aim: `${least === undefined ? '≤' : '≥'} ${least ?? most} ${unit}`,
-      measured: isMeasured ? `${short(value)} ${unit}` : '–',
+      measured: show(value),
+      bare: show(bare?.(result)),
       state: !isMeasured ? 'not measured' : isMet ? 'met' : 'missed',
     }
   })

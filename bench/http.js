@@ -52,6 +52,7 @@ finish(
             heavyPath,
             // 200 a second: fewer than some hundred have no p99.
             times: 8,
+            learning,
             notQuick: true,
           },
         ],

@@ -60,15 +60,15 @@ ${table}`
 
 function targetsBlock(all) {
   const lines = all.flatMap((result) =>
-    targetsOf(result).map(({ what, aim, measured, bare, state }) => [
+    targetsOf(result).map(({ what, aim, measured, minimal, state }) => [
       `\`${result.name}\` ${what}`,
       aim,
       measured,
-      bare,
+      minimal,
       state,
     ]),
   )
-  return markdown(['target', 'aim', 'measured', 'bare', ''], lines)
+  return markdown(['target', 'aim', 'measured', 'minimal', ''], lines)
 }
 
 /** Replaces what stands between a block's marks, where a document has them. */

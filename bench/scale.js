@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { drive } from './lib/load.js'
 import { readOptions } from './lib/options.js'
 import { finish, printHeading, resultOf } from './lib/report.js'
+import { rotated } from './lib/rotated.js'
 import { median, OURS } from './lib/statistics.js'
 import { short, table } from './lib/table.js'
 
@@ -111,11 +112,6 @@ async function measureAll(cases) {
     }
   for (const cluster of arranged.values()) await cluster.close()
   return measurements
-}
-
-function rotated(list, by) {
-  const first = by % (list.length || 1)
-  return [...list.slice(first), ...list.slice(0, first)]
 }
 
 /** What a call costs at each size, to be compared with each other: of peers, in CPU time of the same peers in clusters of two. */

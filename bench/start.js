@@ -10,6 +10,7 @@ import { cpuMicros } from './lib/cpu.js'
 import { memoryOf, memoryScope } from './lib/memory.js'
 import { readOptions } from './lib/options.js'
 import { finish, printCase, printHeading, resultOf } from './lib/report.js'
+import { rotated } from './lib/rotated.js'
 import { median, OURS } from './lib/statistics.js'
 import { short, table } from './lib/table.js'
 import { ourVersion } from './lib/versions.js'
@@ -20,7 +21,7 @@ const CASES = [
   { name: '8 workers', workers: 8, what: 'nothing' },
   { name: '8 workers that load Express and zod', workers: 8, what: 'app' },
 ]
-const BARE = 'node-cluster'
+const FORK = 'node-cluster'
 /** The least with which a worker can have a watchdog that its own code can't stop. */
 const WATCHED = 'cluster-and-thread'
 
@@ -29,7 +30,7 @@ const SETTLED = 500
 const MIB = 2 ** 20
 
 const options = readOptions()
-const contestants = [OURS, BARE, WATCHED].filter(
+const contestants = [OURS, FORK, WATCHED].filter(
   (one) => options.contestants?.includes(one) ?? true,
 )
 const cases = CASES.filter(
@@ -54,12 +55,26 @@ async function measure(contestant, { workers, what }) {
   const memory = median(pids.map(memoryOf))
   program.disconnect()
   await ended
+  await Promise.all(pids.map(gone))
   return {
     opsPerSec: 1000 / millis,
     cpuMicrosPerOp: cpu,
     p50Micros: millis * 1000,
     p99Micros: null,
     memory,
+  }
+}
+
+/** Resolves when a process is gone: what is measured next is to have the cores for itself. */
+async function gone(pid) {
+  while (isThere(pid)) await wait(5)
+}
+
+function isThere(pid) {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
   }
 }
 
@@ -70,21 +85,21 @@ async function measureAll(rounds) {
   // The first round fills the disk cache.
   for (let round = 0; round <= rounds; round++)
     for (const one of cases)
-      for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+      for (const contestant of rotated(contestants, round)) {
         const measured = await measure(contestant, one)
         if (round > 0) measurements.get(one.name).get(contestant).push(measured)
       }
   return measurements
 }
 
-/** MiB of one worker, by case: of each contestant, and ours over a bare fork's. */
+/** MiB of one worker, by case: of each contestant, and ours over that of cluster.fork alone. */
 function memoryByCase(measurements) {
   const memory = {}
   for (const [name, results] of measurements) {
     memory[name] = {}
     for (const [contestant, list] of results)
       memory[name][contestant] = median(list.map((one) => one.memory)) / MIB
-    memory[name].over = memory[name][OURS] - memory[name][BARE]
+    memory[name].over = memory[name][OURS] - memory[name][FORK]
   }
   return memory
 }
@@ -100,7 +115,7 @@ const memory = memoryByCase(run.measurements)
 console.log(`\n## memory of one worker, MiB (${memoryScope})`)
 console.log(
   table(
-    [' case', ...contestants, 'ours − bare'],
+    [' case', ...contestants, 'ours − node-cluster'],
     Object.entries(memory).map(([name, { over, ...each }]) => [
       name,
       ...contestants.map((one) => short(each[one])),

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Contestant } from './contestant.js'
 import { readOptions } from './options.js'
 import { printCase, printHeading, resultOf } from './report.js'
+import { rotated } from './rotated.js'
 import { OURS } from './statistics.js'
 
 const CONTESTANTS = fileURLToPath(new URL('../contestants/', import.meta.url))
@@ -120,10 +121,4 @@ async function runCase({ name, times = 1, learning = 1, ...rest }, contestants, 
   for (let round = 0; round < run.rounds; round++)
     for (const contestant of rotated(contestants, round))
       results.get(contestant.name).push(await measure(contestant, load))
-}
-
-/** Each round begins with another contestant: none always runs in the wake of the same one. */
-function rotated(list, by) {
-  const first = by % (list.length || 1)
-  return [...list.slice(first), ...list.slice(0, first)]
 }

@@ -92,7 +92,7 @@ export const charts = {
     {
       title: 'memory of each of 8 workers (less is better)',
       unit: 'MiB',
-      bars: [OURS, 'node-cluster'].map((one) => ({
+      bars: [OURS, 'node-cluster', 'cluster-and-thread'].map((one) => ({
         label: titleOf(one, result.versions),
         value: result.memory['8 workers']?.[one],
         ours: one === OURS,

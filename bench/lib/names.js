@@ -5,7 +5,7 @@ const NAMES = {
   'raw-advanced': 'process.send, advanced',
   'raw-net': 'a bare node:net socket',
   'bare-socket': 'a byte over bare sockets',
-  relay: 'bytes relayed, by hand',
+  'byte-relay': 'bytes relayed, by hand',
   'cluster-and-thread': 'node:cluster and a thread',
   'node-http': 'node:http, one process',
   'node-cluster': 'node:cluster',

@@ -100,8 +100,8 @@ export function finish(result, { json } = readOptions()) {
     console.log('\n## targets (of a whole run, on an idle machine of two cores)')
     console.log(
       table(
-        [' target', 'aim', 'measured', 'bare', ' '],
-        measured.map(({ what, aim, measured, bare, state }) => [what, aim, measured, bare, state]),
+        [' target', 'aim', 'measured', 'minimal', ' '],
+        measured.map((one) => [one.what, one.aim, one.measured, one.minimal, one.state]),
       ),
     )
   }

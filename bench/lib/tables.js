@@ -66,7 +66,7 @@ export const texts = {
         : [column]
     })
     return [
-      'The same HTTP app behind our front with two workers, behind others, and without any. In requests per second more than 1 is good for us, in CPU and p99 less.',
+      'The same HTTP app behind our front with two workers, behind others, behind nothing but a relay of bytes, and without any. In requests per second more than 1 is good for us, in CPU and p99 less.',
       ratioTable(result, 'requests per second, ours ÷ theirs', columns),
     ]
   },
@@ -86,7 +86,7 @@ export const texts = {
     const cases = casesOf(result)
     const last = cases.at(-1)
     return [
-      'Broadcasts from the primary, awaited until each worker has applied the value.',
+      'Broadcasts from the primary, awaited until each worker has applied the value; over bare sockets a byte, which nobody applies.',
       ratioTable(result, 'broadcasts per second, ours ÷ theirs', [
         ...cases.map((one) => [one, result.ratios, one]),
         [`CPU, ${last}`, result.cpuRatios, last],
@@ -107,20 +107,30 @@ export const texts = {
 
   start({ rows, memory }) {
     const of = (name, contestant) =>
-      rows.find((row) => row.case === name && row.contestant === contestant)
+      rows.find((row) => row.case === name && row.contestant === contestant)?.p50Micros
+    const all = [OURS, 'node-cluster', 'cluster-and-thread']
+    const plain = ['cluster.fork', 'with a thread']
     return [
-      'From the start of a program to its last worker’s readiness, beside bare `cluster.fork`, and the memory (PSS) of each worker, the watchdog thread included.',
+      'From the start of a program to its last worker’s readiness, beside bare `cluster.fork`, alone and with an empty thread in each worker; and the memory (PSS) of each worker, the watchdog thread included.',
       markdown(
-        ['', 'ours', 'bare', 'ours ÷ bare', 'memory, ours', 'bare', 'ours − bare'],
+        [
+          '',
+          'ours',
+          ...plain,
+          'ours ÷ cluster.fork',
+          'memory, ours',
+          ...plain,
+          'ours − cluster.fork',
+        ],
         casesOf({ rows }).map((name) => {
-          const [ours, bare] = [OURS, 'node-cluster'].map((one) => of(name, one)?.p50Micros)
-          const milliseconds = [ours, bare].map((micros) => `${short(micros / 1000)} ms`)
+          const milliseconds = all.map((one) => `${short(of(name, one) / 1000)} ms`)
           const { over, ...each } = memory[name]
-          const mebibytes = [each[OURS], each['node-cluster'], over]
+          const mebibytes = [...all.map((one) => each[one]), over]
+          const ratio = of(name, OURS) / of(name, 'node-cluster')
           return [
             name,
             ...milliseconds,
-            times(ours / bare),
+            times(ratio),
             ...mebibytes.map((size) => `${short(size)} MiB`),
           ]
         }),

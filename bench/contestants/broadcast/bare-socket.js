@@ -1,5 +1,5 @@
-// A byte to each worker over a bare socket, and a byte back: nothing is encoded, checked or counted, so that no broadcast by way of node:net
-// can take less. What of a figure is the system's, and waking up the workers' processes.
+// The least: for each broadcast a byte to each worker over a bare socket, and a byte back. Nothing is encoded, checked or told apart. What is left
+// is the system's part: to write, to wake up the workers' processes, to read.
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -11,20 +11,22 @@ import { fileURLToPath } from 'node:url'
 export const name = 'bare-socket'
 export const version = ''
 
-const BYTE = Buffer.of(1)
+/** More than are ever in flight. */
+const BYTES = Buffer.alloc(1024, 1)
 
 export async function start(count) {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-socket-'))
   const file = path.join(folder, 'socket')
   const sockets = []
-  // One broadcast at a time is answered in full before the next; of several under way, each byte that comes back is the oldest's.
+  // Each worker answers in the order in which it is told, so broadcasts are over in the order in which they were made.
   const waiting = []
-  let answered = 0
+  const answers = new Array(count).fill(0)
+  let over = 0
   const server = createServer((socket) => {
-    sockets.push(socket)
+    const number = sockets.push(socket) - 1
     socket.on('data', ({ length }) => {
-      answered += length
-      for (; answered >= count; answered -= count) waiting.shift()()
+      answers[number] += length
+      for (const last = Math.min(...answers); over < last; over++) waiting.shift()()
     })
   })
   await once(server.listen(file), 'listening')
@@ -34,11 +36,20 @@ export async function start(count) {
   })
   const workers = Array.from({ length: count }, () => cluster.fork())
   while (sockets.length < count) await once(server, 'connection')
+
+  let due = 0
+  /** One write to each worker for all broadcasts that are made together. */
+  function send() {
+    const bytes = BYTES.subarray(0, due)
+    due = 0
+    for (const socket of sockets) socket.write(bytes)
+  }
+
   return {
     call: () =>
       new Promise((resolve) => {
         waiting.push(resolve)
-        for (const socket of sockets) socket.write(BYTE)
+        if (due++ === 0) process.nextTick(send)
       }),
     close() {
       server.close()

@@ -1,15 +1,4 @@
-// Bare cluster.fork: as much as it takes to know that the workers run their code.
-import cluster from 'node:cluster'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+// Bare cluster.fork.
+import { forkAll } from '../../lib/fork-all.js'
 
-const [count, what] = process.argv.slice(2)
-cluster.setupPrimary({
-  exec: fileURLToPath(new URL('./workers/node-cluster.js', import.meta.url)),
-  args: [what],
-})
-const workers = Array.from({ length: Number(count) }, () => cluster.fork())
-await Promise.all(workers.map((worker) => once(worker, 'message')))
-process.send({ pids: workers.map((worker) => worker.process.pid) })
-// Each ends by itself when its primary is gone.
-process.once('disconnect', () => process.exit())
+await forkAll(new URL('./workers/node-cluster.js', import.meta.url))

@@ -24,9 +24,13 @@ const BATCH_FRAMES = 16
 const BATCH_GROWTH = 4
 const MAX_BATCH_FRAMES = 256
 
-/** The same of stream data that waits, in bytes: one large piece makes a turn's first write, and each further one may take twice as many. */
-const BULK_GROWTH = 2
-const MAX_BULK_BYTES = 4 * PIECE_BYTES
+/**
+ * The same in bytes, for stream data that lies in shared memory and of which only the heads are to be written: one large piece makes a turn's
+ * first write, and each further one may take twice as much.
+ */
+const BATCH_BYTES = PIECE_BYTES
+const BATCH_BYTES_GROWTH = 2
+const MAX_BATCH_BYTES = 4 * PIECE_BYTES
 
 /** A connection that has no socket yet: a descriptor, or the handle of one. */
 export type OpenConnection = { readonly fd: number } | { readonly handle: object }
@@ -42,7 +46,7 @@ export class SocketLink implements Link {
   readonly #reader: FrameReader
   readonly #flush = () => {
     this.#scheduled = false
-    this.#endTurn()
+    this.#startAgain()
     this.flush()
   }
   readonly #onWritten = (error?: Error | null) => this.#written(error)
@@ -65,9 +69,9 @@ export class SocketLink implements Link {
   #reading = false
   /** Frames that have come since the last flush. */
   #batch = 0
-  /** How many make a write, and how many bytes of stream data do. */
+  /** How many make a write, and how many bytes of stream data do, those in shared memory included. */
   #batchLimit = BATCH_FRAMES
-  #bulkLimit = PIECE_BYTES
+  #byteLimit = BATCH_BYTES
   readonly #budget = new ReadBudget()
   /** The socket has not taken all of the last write, or takes nothing any more; what is made meanwhile waits here, where small frames can still overtake data. */
   #blocked = false
@@ -186,7 +190,7 @@ export class SocketLink implements Link {
     this.#grant()
     this.#reading = false
     if (this.#scheduled) return
-    this.#endTurn()
+    this.#startAgain()
     if (this.#batch > 0) this.flush()
   }
 
@@ -253,16 +257,17 @@ export class SocketLink implements Link {
       this.#scheduled = true
       setImmediate(this.#flush)
     }
-    if (++this.#batch < this.#batchLimit && this.#lanes.bulk.weight < this.#bulkLimit) return
+    const { size, weight } = this.#lanes.bulk
+    if (++this.#batch < this.#batchLimit && size < BATCH_BYTES && weight < this.#byteLimit) return
     this.#batchLimit = Math.min(this.#batchLimit * BATCH_GROWTH, MAX_BATCH_FRAMES)
-    this.#bulkLimit = Math.min(this.#bulkLimit * BULK_GROWTH, MAX_BULK_BYTES)
+    this.#byteLimit = Math.min(this.#byteLimit * BATCH_BYTES_GROWTH, MAX_BATCH_BYTES)
     this.flush()
   }
 
   /** The next write is a turn's first again. */
-  #endTurn(): void {
+  #startAgain(): void {
     this.#batchLimit = BATCH_FRAMES
-    this.#bulkLimit = PIECE_BYTES
+    this.#byteLimit = BATCH_BYTES
   }
 
   #send(lane: FrameBuffer, bytes?: number): void {

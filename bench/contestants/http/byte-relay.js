@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { startServers } from './workers/servers.js'
 
-export const name = 'relay'
+export const name = 'byte-relay'
 export const version = ''
 
 export async function start(workers) {

@@ -10,10 +10,19 @@ export const hasWrk = spawnSync('wrk', ['--version']).error === undefined
 
 /** @returns {Promise<import('./measure.js').Load>} */
 export async function wrk({ url, upload, connections, milliseconds }) {
-  // It knows whole seconds only, but ends early, with its report, when it is interrupted.
+  // It knows whole seconds only, but ends early, with its report, when it is interrupted. By itself it ends where nobody is left to do that.
+  const seconds = Math.ceil(milliseconds / 1000) + 10
   const wrk = spawn(
     'wrk',
-    ['-t1', `-c${connections}`, '-d600s', '-s', SCRIPT, url, ...(upload ? ['--', 'upload'] : [])],
+    [
+      '-t1',
+      `-c${connections}`,
+      `-d${seconds}s`,
+      '-s',
+      SCRIPT,
+      url,
+      ...(upload ? ['--', 'upload'] : []),
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   let output = ''

@@ -105,6 +105,32 @@ export interface FrameHead {
   readonly arg: number
 }
 
+const anything = {} as number
+
+/**
+ * What heads have in common. For V8 too: all of them share one layout, with the kind of value that each field has had so far. If it has seen only small
+ * integers in one of them, the first large one (`EVERYONE`) makes that layout outdated, and code that was compiled before goes on making heads
+ * with it: every single one is then moved to the new layout when it is first read. So the first head there is has anything in its fields.
+ * Measured in docs/performance.md.
+ */
+const COMMON: FrameHead = Object.assign(
+  {
+    type: anything,
+    flags: anything,
+    ref: anything,
+    to: anything,
+    from: anything,
+    id: anything,
+    arg: anything,
+  },
+  { type: 0, flags: 0, ref: 0, to: PRIMARY, from: PRIMARY, id: 0, arg: 0 },
+)
+
+/** A head of which most says nothing: from the primary to the primary, with zeros, but for what `parts` says. */
+export function headOf(parts: Partial<FrameHead> & { readonly type: FrameType }): FrameHead {
+  return { ...COMMON, ...parts }
+}
+
 /**
  * A frame as it was received. Readers hand out one object over and over, and its bytes are the transport's own:
  * both are good until the receiving function returns.

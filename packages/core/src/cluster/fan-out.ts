@@ -4,7 +4,7 @@ import type { Directory } from '../directory.js'
 import type { OverloadedError } from '../errors.js'
 import { send } from '../exchange.js'
 import { describeError } from '../failure.js'
-import { Flag, type Frame, type FrameHead, FrameType, PRIMARY, type Receivers } from '../frames.js'
+import { Flag, type Frame, FrameType, headOf, PRIMARY, type Receivers } from '../frames.js'
 import { checkPublication, topicOf } from '../publication.js'
 import type { Link } from '../transport.js'
 import { encodeValue } from '../transports/codec.js'
@@ -135,7 +135,7 @@ export class FanOut {
       deaf: settled.filter((number) => number !== PRIMARY && !listeners.has(number)),
       lagging: listening.filter((number) => lagging.includes(number)),
     }
-    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
+    send(link, headOf({ type: FrameType.receivers, to: publisher, id }), encodeValue, receivers)
   }
 
   /**
@@ -160,12 +160,8 @@ export class FanOut {
     const link = this.#parts.linkTo(publisher)
     if (link === undefined) return
     const receivers: Receivers = { sent: [PRIMARY], deaf: [], lagging: [] }
-    send(link, { ...headOf(FrameType.receivers, publisher), id }, encodeValue, receivers)
-    const head = { ...headOf(FrameType.applied, publisher), id }
+    send(link, headOf({ type: FrameType.receivers, to: publisher, id }), encodeValue, receivers)
+    const head = headOf({ type: FrameType.applied, to: publisher, id })
     send(link, head, encodeValue, describeError(error))
   }
-}
-
-function headOf(type: number, to: number): FrameHead {
-  return { type, flags: 0, ref: 0, to, from: PRIMARY, id: 0, arg: 0 }
 }

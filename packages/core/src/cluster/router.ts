@@ -15,9 +15,9 @@ import {
   EVERYONE,
   Flag,
   type Frame,
-  type FrameHead,
   FrameType,
   type Hello,
+  headOf,
   type MemberState,
   PRIMARY,
   type Welcome,
@@ -109,7 +109,12 @@ export class Router {
         const hello = readHello(frame)
         if (hello instanceof IncompatibleError) {
           refused = hello
-          send(link, headOf(FrameType.error, number), encodeValue, describeError(hello))
+          send(
+            link,
+            headOf({ type: FrameType.error, to: number }),
+            encodeValue,
+            describeError(hello),
+          )
           void link.close()
           return
         }
@@ -142,7 +147,7 @@ export class Router {
     const members = directory.all()
     for (const [at, member] of members.entries()) {
       const welcome: Welcome = { number, members: [member.describe()] }
-      const head = { ...headOf(FrameType.welcome, number), arg: members.length - at - 1 }
+      const head = headOf({ type: FrameType.welcome, to: number, arg: members.length - at - 1 })
       send(link, head, encodeValue, welcome)
     }
   }
@@ -160,7 +165,7 @@ export class Router {
       if (other !== PRIMARY)
         send(
           link,
-          { ...headOf(FrameType.gone, other), flags: Flag.bulk, arg: number },
+          headOf({ type: FrameType.gone, to: other, flags: Flag.bulk, arg: number }),
           encodeValue,
           why,
         )
@@ -183,7 +188,7 @@ export class Router {
     if (this.#links.has(number))
       throw new ProtocolError(`Worker ${from} says that member ${number} is gone, which lives`)
     const link = this.#links.get(from)
-    const head = { ...headOf(FrameType.gone, from), flags: Flag.acknowledge, arg: number }
+    const head = headOf({ type: FrameType.gone, to: from, flags: Flag.acknowledge, arg: number })
     if (link !== undefined) send(link, head, copyBody, frame)
   }
 
@@ -220,7 +225,7 @@ export class Router {
     if (frame.from === PRIMARY) return this.#peer.returned(frame)
     const link = this.#links.get(frame.from)
     if (link === undefined) return
-    const head = { ...headOf(FrameType.error, frame.from), from: frame.to, id: frame.id }
+    const head = headOf({ type: FrameType.error, to: frame.from, from: frame.to, id: frame.id })
     send(link, head, encodeValue, describeError(error))
   }
 
@@ -241,7 +246,8 @@ export class Router {
       return
     this.#peer.directory.apply(change)
     for (const [other, link] of this.#links)
-      if (other !== PRIMARY) send(link, headOf(FrameType.announce, other), encodeValue, change)
+      if (other !== PRIMARY)
+        send(link, headOf({ type: FrameType.announce, to: other }), encodeValue, change)
   }
 }
 
@@ -264,8 +270,4 @@ function overloaded(number: number, bytes: number): OverloadedError {
   return new OverloadedError(
     `${bytes} bytes wait for worker ${number} already, which does not read fast enough; try again later`,
   )
-}
-
-function headOf(type: number, to: number): FrameHead {
-  return { type, flags: 0, ref: 0, to, from: PRIMARY, id: 0, arg: 0 }
 }

@@ -7,9 +7,9 @@ import {
   type Failure,
   Flag,
   type Frame,
-  type FrameHead,
   FrameType,
   type Hello,
+  headOf,
   PRIMARY,
   PROTOCOL_VERSION,
   type Welcome,
@@ -55,7 +55,7 @@ export function joinOver({ link, hello, onLost, ...options }: JoinOptions): Prom
         onLost(reason)
       },
     })
-    const head = { ...headOf(FrameType.hello, PRIMARY), arg: PROTOCOL_VERSION }
+    const head = headOf({ type: FrameType.hello, arg: PROTOCOL_VERSION })
     send(link, head, encodeValue, hello)
   })
 }
@@ -85,7 +85,10 @@ function peerFrom(
     number,
     linkTo: () => link,
     announce: (change) =>
-      send(link, headOf(FrameType.announce, number), encodeValue, { ...change, number }),
+      send(link, headOf({ type: FrameType.announce, from: number }), encodeValue, {
+        ...change,
+        number,
+      }),
   })
 }
 
@@ -124,7 +127,7 @@ function gone(peer: Peer, link: Link, frame: Frame): void {
   const why = String(decodeValue(frame.bytes, frame.body, frame.end))
   if ((frame.flags & Flag.acknowledge) !== 0) return peer.gone(frame.arg, why)
   peer.departed(frame.arg)
-  send(link, { ...headOf(FrameType.gone, peer.number), arg: frame.arg }, encodeValue, why)
+  send(link, headOf({ type: FrameType.gone, from: peer.number, arg: frame.arg }), encodeValue, why)
 }
 
 /** The primary passes other workers' frames on unseen: what is wrong with one says nothing about the link. */
@@ -135,8 +138,4 @@ function receiveFromMember(peer: Peer, frame: Frame): void {
     if (frame.from === PRIMARY) throw error
     peer.violated(frame, error)
   }
-}
-
-function headOf(type: number, from: number): FrameHead {
-  return { type, flags: 0, ref: 0, to: PRIMARY, from, id: 0, arg: 0 }
 }

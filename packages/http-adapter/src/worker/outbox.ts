@@ -16,8 +16,8 @@ interface Chunks {
 
 /** What waits to be sent. */
 export class Outbox implements Chunks {
-  readonly chunks: Chunk[] = []
-  readonly encodings: BufferEncoding[] = []
+  chunks: Chunk[] = []
+  encodings: BufferEncoding[] = []
   /** The byte before the last frame: `ResponseFlag`s. */
   flags = 0
   /** Bytes that wait. */
@@ -91,8 +91,9 @@ export class Outbox implements Chunks {
   }
 
   #clear(): void {
-    this.chunks.length = 0
-    this.encodings.length = 0
+    // New ones: to set an array's length is a call into V8's runtime.
+    this.chunks = []
+    this.encodings = []
     this.size = 0
   }
 

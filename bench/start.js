@@ -27,6 +27,9 @@ const WATCHED = 'cluster-and-thread'
 
 /** Milliseconds after which what a start has set off is over: threads that come up, garbage of loading. */
 const SETTLED = 500
+/** Milliseconds in which a process ends whose program has. One that nobody reaps, in a container without an init, is there for ever. */
+const GONE_WITHIN = 2_000
+const GONE_EVERY = 5
 const MIB = 2 ** 20
 
 const options = readOptions()
@@ -65,9 +68,10 @@ async function measure(contestant, { workers, what }) {
   }
 }
 
-/** Resolves when a process is gone: what is measured next is to have the cores for itself. */
+/** Resolves when a process is gone, or is not going to be: what is measured next is to have the cores for itself. */
 async function gone(pid) {
-  while (isThere(pid)) await wait(5)
+  const tries = GONE_WITHIN / GONE_EVERY
+  for (let i = 0; i < tries && isThere(pid); i++) await wait(GONE_EVERY)
 }
 
 function isThere(pid) {

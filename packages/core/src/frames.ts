@@ -108,10 +108,10 @@ export interface FrameHead {
 const anything = {} as number
 
 /**
- * What heads have in common. For V8 too: all of them share one layout, with the kind of value that each field has had so far. If it has seen only small
- * integers in one of them, the first large one (`EVERYONE`) makes that layout outdated, and code that was compiled before goes on making heads
- * with it: every single one is then moved to the new layout when it is first read. So the first head there is has anything in its fields.
- * Measured in docs/performance.md.
+ * What heads have in common. For V8 too: objects that are written out with the same fields in the same order share one layout, in which it notes what kind of
+ * value each field has held. If that was small integers only, the first large one (`EVERYONE`) makes the layout outdated, and code that was compiled
+ * before goes on making heads with it: every single one is then moved to the new layout when it is first read. So the first head there is has anything in
+ * its fields, and whoever writes a head out names its fields in this order. (Copies, `headOf`'s, have a layout of their own.) Measured in docs/performance.md.
  */
 const COMMON: FrameHead = Object.assign(
   {

@@ -26,7 +26,7 @@ const MAX_BATCH_FRAMES = 256
 
 /**
  * The same in bytes, for stream data that lies in shared memory and of which only the heads are to be written: one large piece makes a turn's
- * first write, and each further one may take twice as much.
+ * first write, and each further one may take twice as much, whatever made those before.
  */
 const BATCH_BYTES = PIECE_BYTES
 const BATCH_BYTES_GROWTH = 2
